@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+#
+# Interlock. `make help` lists what there is.
+
+BUILD ?= checked
+OUT := build/$(BUILD)
+
+# A cross compiler if there is one, else the native one if this is an x86-64 machine.
+CROSS := $(firstword $(foreach Prefix,x86_64-elf- x86_64-linux-gnu-, \
+    $(if $(shell command -v $(Prefix)gcc 2>/dev/null),$(Prefix))))
+CC := $(CROSS)gcc
+LD := $(CROSS)ld
+NM := $(CROSS)nm
+NASM := nasm
+
+ifeq ($(filter checked free,$(BUILD)),)
+$(error BUILD is checked or free, not '$(BUILD)')
+endif
+DBG := $(if $(filter checked,$(BUILD)),1,0)
+
+INCLUDES := -Ikernel/include -Iboot/include -Iarch/x86_64/include -Iarch/x86_64/hal -Ikernel/ke \
+    -Ikernel/mm -Ikernel/io -Ikernel/ex -Idrivers/include
+
+CFLAGS := -std=gnu11 -O2 -g -DDBG=$(DBG) $(INCLUDES) \
+    -ffreestanding -nostdinc -isystem $(shell $(CC) -print-file-name=include) \
+    -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-pic -fno-pie \
+    -fno-omit-frame-pointer -momit-leaf-frame-pointer -fno-optimize-sibling-calls \
+    -fno-tree-loop-distribute-patterns -fno-strict-aliasing -fno-stack-protector -fcf-protection=none \
+    -fno-asynchronous-unwind-tables --param=min-pagesize=0 -fmacro-prefix-map=$(CURDIR)/= \
+    -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+    -Wno-multichar -Wframe-larger-than=4096
+ASFLAGS := -f elf64 -g -F dwarf -w+error -I$(OUT)/
+LDFLAGS := -nostdlib -static -z max-page-size=4096 -z noexecstack --build-id=none -T linker.ld
+
+C_SOURCES := $(sort $(wildcard boot/*.c arch/x86_64/*/*.c kernel/*/*.c drivers/*.c drivers/*/*.c \
+    lib/*.c tests/kernel/*.c tests/bench/*.c))
+ASM_SOURCES := $(sort $(wildcard boot/*.asm arch/x86_64/*/*.asm tests/kernel/*.asm))
+OBJECTS := $(C_SOURCES:%.c=$(OUT)/%.o) $(ASM_SOURCES:%.asm=$(OUT)/%.asm.o)
+KERNEL := $(OUT)/interlock.elf
+ISO := $(OUT)/interlock.iso
+
+.PHONY: all iso clean help run test test-host test-guest test-long bench lint models ping debug usb \
+    doctor packages reproducible
+.DELETE_ON_ERROR:
+$(if $(V),,.SILENT:)
+
+all: $(KERNEL)
+
+help:
+	sed -n 's/^#: //p' Makefile
+
+#: make                     build build/$BUILD/interlock.elf (BUILD=checked, or free)
+#: make iso                 ... and interlock.iso, for BIOS and UEFI, CD and USB stick
+#: make run [SMP=4] [UEFI=1] [MACHINE=pc|q35] [NIC=e1000]   boot it in QEMU on this terminal
+#: make test                everything that must pass; test-host, test-guest [SMP="1 4"] [T=glob]
+#: make test-long           the long torture
+#: make ping                raw ARP and ICMP to a running `make run`
+#: make bench               measure, on the free build; table and JSON
+#: make models              check the protocol models, and that their mutants fail
+#: make lint                formatting and the layers' dependency rule
+#: make debug               boot under gdb
+#: make usb DEV=/dev/sdX    write the image to a USB stick
+#: make doctor              which tools are there, with versions
+
+packages:
+	tools/packages check build run test model || tools/packages install
+
+$(OUT)/%.o: %.c Makefile
+	mkdir -p $(@D)
+	echo "  CC    $<"
+	$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(OUT)/offsets.inc: arch/x86_64/offsets.c Makefile
+	mkdir -p $(@D)
+	$(CC) $(CFLAGS) -MMD -MP -MT $@ -MF $(OUT)/offsets.d -S $< -o $(OUT)/offsets.s
+	sed -n 's/^->\([A-Za-z0-9]*\) \$$\?\(-\?[0-9]*\)$$/%define \1 \2/p' $(OUT)/offsets.s > $@
+
+$(OUT)/%.asm.o: %.asm $(OUT)/offsets.inc Makefile
+	mkdir -p $(@D)
+	echo "  NASM  $<"
+	$(NASM) $(ASFLAGS) $< -o $@
+
+# Linked twice: once to learn where every routine is, once with that table in it.
+$(OUT)/ksyms0.asm.o: tools/ksyms Makefile
+	mkdir -p $(@D)
+	tools/ksyms < /dev/null > $(OUT)/ksyms0.asm
+	$(NASM) $(ASFLAGS) $(OUT)/ksyms0.asm -o $@
+
+$(KERNEL): $(OBJECTS) $(OUT)/ksyms0.asm.o linker.ld
+	echo "  LD    $@"
+	$(LD) $(LDFLAGS) $(OBJECTS) $(OUT)/ksyms0.asm.o -o $(OUT)/interlock0.elf
+	$(NM) -n $(OUT)/interlock0.elf | tools/ksyms > $(OUT)/ksyms.asm
+	$(NASM) $(ASFLAGS) $(OUT)/ksyms.asm -o $(OUT)/ksyms.asm.o
+	$(LD) $(LDFLAGS) $(OBJECTS) $(OUT)/ksyms.asm.o -o $@
+
+iso: $(ISO)
+
+$(ISO): $(KERNEL) tools/make-iso
+	tools/make-iso $(KERNEL) $@
+
+clean:
+	rm -rf build
+
+-include $(C_SOURCES:%.c=$(OUT)/%.d) $(OUT)/offsets.d

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * calibrate.c - how fast the TSC and the APIC timer run.
+ *
+ * The ladder: what the processor says (CPUID 15h), what the hypervisor says (leaf 40000010h), what a
+ * measurement against HPET, PM timer or PIT says. The first answer counts; where there are two, they
+ * are compared and a disagreement of more than one percent is reported. A measurement reads both
+ * counters close together at the two ends of a 10 ms window: each end is the best of several tries,
+ * so an interruption of the whole machine (SMM, a busy host) between two reads does no harm.
+ */
+#include "halp.h"
+
+#define WINDOW_PER_SECOND 100 /* 10 ms */
+#define END_TRIES 8
+#define WINDOW_SPINS 50000000u
+#define MINIMUM_FREQUENCY 1000000ull
+#define DISAGREEMENT_PERCENT 1
+
+ULONG64 HalpTscFrequency;
+ULONG64 HalpApicTimerFrequency;
+
+typedef struct _HALP_SAMPLE
+{
+    ULONG64 Reference;
+    ULONG64 Tsc;
+    ULONG Timer; /* APIC timer: counts down */
+} HALP_SAMPLE;
+
+/* The reading in which least time passed between the first and the last of the three reads. */
+static HALP_SAMPLE HalpSample(const HALP_REFERENCE *Reference)
+{
+    HALP_SAMPLE Best = {0};
+    ULONG64 BestGap = MAXULONG64;
+
+    for (ULONG Try = 0; Try < END_TRIES; Try++)
+    {
+        ULONG64 Before = __rdtsc();
+        ULONG64 Value = Reference->Read();
+        ULONG Timer = HalpApicRead(APIC_TIMER_CURRENT);
+        ULONG64 Gap = __rdtsc() - Before;
+
+        if (Gap < BestGap)
+        {
+            BestGap = Gap;
+            Best.Reference = Value;
+            Best.Tsc = Before + Gap / 2;
+            Best.Timer = Timer;
+        }
+    }
+    return Best;
+}
+
+static BOOLEAN HalpMeasure(const HALP_REFERENCE *Reference, ULONG64 *Tsc, ULONG64 *Timer)
+{
+    ULONG64 Mask = Reference->Bits == 64 ? MAXULONG64 : (1ull << Reference->Bits) - 1;
+    ULONG64 Window = Reference->Frequency / WINDOW_PER_SECOND;
+    HALP_SAMPLE First, Last;
+    ULONG64 Elapsed;
+    ULONG Spin = 0;
+
+    HalpApicWrite(APIC_TIMER_INITIAL, MAXULONG);
+    First = HalpSample(Reference);
+    while (((Reference->Read() - First.Reference) & Mask) < Window)
+    {
+        if (++Spin == WINDOW_SPINS)
+        {
+            KiLog(KiLogWarning, "calibration: %s stopped counting", Reference->Name);
+            return FALSE;
+        }
+    }
+    Last = HalpSample(Reference);
+    HalpApicWrite(APIC_TIMER_INITIAL, 0);
+
+    Elapsed = (Last.Reference - First.Reference) & Mask;
+    *Tsc = (Last.Tsc - First.Tsc) * Reference->Frequency / Elapsed;
+    *Timer = (ULONG64)(First.Timer - Last.Timer) * Reference->Frequency / Elapsed;
+    return *Tsc >= MINIMUM_FREQUENCY && *Timer >= MINIMUM_FREQUENCY;
+}
+
+/* CPUID 15h: EBX/EAX is TSC to crystal, ECX the crystal's Hz, which also drives the APIC timer. */
+static BOOLEAN HalpAskProcessor(ULONG64 *Tsc, ULONG64 *Timer)
+{
+    ULONG Info[4];
+
+    __cpuidex(Info, 0, 0);
+    if (Info[0] < 0x15)
+    {
+        return FALSE;
+    }
+    __cpuidex(Info, 0x15, 0);
+    if (Info[0] == 0 || Info[1] == 0 || Info[2] == 0)
+    {
+        return FALSE;
+    }
+    *Tsc = (ULONG64)Info[2] * Info[1] / Info[0];
+    *Timer = Info[2];
+    return TRUE;
+}
+
+/* The leaf that VMware defined and KVM took over: EAX TSC kHz, EBX APIC timer kHz. */
+static BOOLEAN HalpAskHypervisor(ULONG64 *Tsc, ULONG64 *Timer)
+{
+    ULONG Info[4];
+
+    __cpuidex(Info, 1, 0);
+    if (!(Info[2] & (1u << 31)))
+    {
+        return FALSE;
+    }
+    __cpuidex(Info, 0x40000000u, 0);
+    if (Info[0] < 0x40000010u)
+    {
+        return FALSE;
+    }
+    __cpuidex(Info, 0x40000010u, 0);
+    *Tsc = Info[0] * 1000ull;
+    *Timer = Info[1] * 1000ull;
+    return *Tsc != 0 && *Timer != 0;
+}
+
+static BOOLEAN HalpAgrees(ULONG64 One, ULONG64 Other)
+{
+    ULONG64 Difference = One > Other ? One - Other : Other - One;
+
+    return Difference <= One / 100 * DISAGREEMENT_PERCENT;
+}
+
+static VOID HalpTakeAnswer(PCSTR Source, ULONG64 Tsc, ULONG64 Timer, PCSTR *Chosen)
+{
+    if (*Chosen == NULL)
+    {
+        HalpTscFrequency = Tsc;
+        HalpApicTimerFrequency = Timer;
+        *Chosen = Source;
+        KiLog(KiLogInfo, "clock: TSC %llu kHz, APIC timer %llu kHz by %s", Tsc / 1000,
+              Timer / 1000, Source);
+    }
+    else if (HalpAgrees(HalpTscFrequency, Tsc) && HalpAgrees(HalpApicTimerFrequency, Timer))
+    {
+        KiLog(KiLogInfo, "clock: %s agrees within %u %%", Source, DISAGREEMENT_PERCENT);
+    }
+    else
+    {
+        KiLog(KiLogWarning, "clock: %s says TSC %llu kHz, APIC timer %llu kHz; %s is believed",
+              Source, Tsc / 1000, Timer / 1000, *Chosen);
+    }
+}
+
+/* At most two answers are wanted: the one to use, and one to check it by. */
+VOID HalpCalibrate(const HALP_REFERENCE *References, ULONG Count)
+{
+    BOOLEAN Enabled = ArchDisableInterrupts();
+    ULONG64 Tsc, Timer;
+    PCSTR Chosen = NULL;
+    ULONG Answers = 0;
+
+    if (HalpAskProcessor(&Tsc, &Timer))
+    {
+        HalpTakeAnswer("CPUID", Tsc, Timer, &Chosen);
+        Answers++;
+    }
+    if (HalpAskHypervisor(&Tsc, &Timer))
+    {
+        HalpTakeAnswer("hypervisor", Tsc, Timer, &Chosen);
+        Answers++;
+    }
+    for (ULONG Index = 0; Index < Count && Answers < 2; Index++)
+    {
+        if (HalpMeasure(&References[Index], &Tsc, &Timer))
+        {
+            HalpTakeAnswer(References[Index].Name, Tsc, Timer, &Chosen);
+            Answers++;
+        }
+    }
+    ArchRestoreInterrupts(Enabled);
+    if (Chosen == NULL)
+    {
+        KeBugCheckEx(HAL_INITIALIZATION_FAILED, Count, 0, 0, 0);
+    }
+}

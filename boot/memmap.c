@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * memmap.c - makes the firmware's memory map fit to hand out memory from.
+ *
+ * Firmware lists ranges unsorted, overlapping, empty, and cut at any byte. The one rule that keeps
+ * us safe is that doubt makes memory unusable: where ranges overlap the worse type wins, partial
+ * pages are lost, and what no range names is reserved. So losing a range may cost memory, but never
+ * hands out a page that is not ours; each path through a full table keeps that rule.
+ */
+#include "bootp.h"
+
+#include <rtl.h>
+
+/* The last page boundary below 2^64: no range reaches beyond it. */
+#define BOOT_LAST_BOUNDARY (~(PAGE_SIZE - 1))
+
+static ULONG64 BootPageUp(ULONG64 Address)
+{
+    return (Address > BOOT_LAST_BOUNDARY) ? BOOT_LAST_BOUNDARY : ALIGN_UP_BY(Address, PAGE_SIZE);
+}
+
+static ULONG64 BootPageDown(ULONG64 Address)
+{
+    return ALIGN_DOWN_BY(Address, PAGE_SIZE);
+}
+
+BOOT_MEMORY_TYPE BootMemoryTypeFromFirmware(ULONG Type)
+{
+    switch (Type)
+    {
+    case 1:
+        return BootMemoryUsable;
+    case 3:
+        return BootMemoryAcpiReclaim;
+    case 4:
+        return BootMemoryAcpiNvs;
+    case 5:
+        return BootMemoryDefective;
+    default:
+        return BootMemoryReserved;
+    }
+}
+
+/* Which type wins where ranges overlap: the higher number. */
+static ULONG BootSeverity(BOOT_MEMORY_TYPE Type)
+{
+    switch (Type)
+    {
+    case BootMemoryUsable:
+        return 0;
+    case BootMemoryAcpiReclaim:
+        return 1;
+    case BootMemoryAcpiNvs:
+        return 2;
+    case BootMemoryDefective:
+        return 4;
+    default:
+        return 3;
+    }
+}
+
+/* Adds a range that begins at or above the end of the last one. */
+static VOID BootAppendRange(PBOOT_INFO Info, BOOT_MEMORY_RANGE Range)
+{
+    PBOOT_MEMORY_RANGE Last = (Info->RangeCount != 0) ? &Info->Ranges[Info->RangeCount - 1] : NULL;
+
+    if (Last != NULL && Last->End == Range.Start && Last->Type == Range.Type)
+    {
+        Last->End = Range.End;
+    }
+    else if (Info->RangeCount < BOOT_MAXIMUM_RANGES)
+    {
+        Info->Ranges[Info->RangeCount++] = Range;
+    }
+    else
+    {
+        Info->RangesDropped++;
+    }
+}
+
+/* Copies the ranges, each clipped to whole pages, and leaves out what is empty then. */
+static ULONG BootClipRanges(const BOOT_INFO *Info, PBOOT_MEMORY_RANGE Clipped)
+{
+    ULONG Count = 0;
+
+    for (ULONG Index = 0; Index < Info->RangeCount; Index++)
+    {
+        BOOT_MEMORY_RANGE Range = Info->Ranges[Index];
+
+        if (Range.Start >= Range.End)
+        {
+            continue;
+        }
+        if (Range.Type == BootMemoryUsable)
+        {
+            Range.Start = BootPageUp(Range.Start);
+            Range.End = BootPageDown(Range.End);
+        }
+        else
+        {
+            Range.Start = BootPageDown(Range.Start);
+            Range.End = BootPageUp(Range.End);
+        }
+        if (Range.Start < Range.End)
+        {
+            Clipped[Count++] = Range;
+        }
+    }
+    return Count;
+}
+
+/* The first stretch at or above Position over which the same ranges lie, with the worst of their
+ * types. FALSE if nothing lies there. */
+static BOOLEAN BootNextStretch(const BOOT_MEMORY_RANGE *Ranges, ULONG Count, ULONG64 Position,
+                               PBOOT_MEMORY_RANGE Stretch)
+{
+    Stretch->Start = MAXULONG64;
+    Stretch->End = MAXULONG64;
+    Stretch->Type = BootMemoryUsable;
+    for (ULONG Index = 0; Index < Count; Index++)
+    {
+        ULONG64 Start = (Ranges[Index].Start > Position) ? Ranges[Index].Start : Position;
+
+        if (Ranges[Index].End > Position && Start < Stretch->Start)
+        {
+            Stretch->Start = Start;
+        }
+    }
+    for (ULONG Index = 0; Index < Count; Index++)
+    {
+        const BOOT_MEMORY_RANGE *Range = &Ranges[Index];
+        ULONG64 Boundary = (Range->Start > Stretch->Start) ? Range->Start : Range->End;
+
+        if (Boundary > Stretch->Start && Boundary < Stretch->End)
+        {
+            Stretch->End = Boundary;
+        }
+        if (Range->Start <= Stretch->Start && Range->End > Stretch->Start &&
+            BootSeverity(Range->Type) > BootSeverity(Stretch->Type))
+        {
+            Stretch->Type = Range->Type;
+        }
+    }
+    return Stretch->Start != MAXULONG64;
+}
+
+VOID BootNormalizeMemoryMap(PBOOT_INFO Info)
+{
+    BOOT_MEMORY_RANGE Clipped[BOOT_MAXIMUM_RANGES];
+    BOOT_MEMORY_RANGE Stretch;
+    ULONG Count = BootClipRanges(Info, Clipped);
+
+    Info->RangeCount = 0;
+    for (ULONG64 Position = 0; BootNextStretch(Clipped, Count, Position, &Stretch);
+         Position = Stretch.End)
+    {
+        BootAppendRange(Info, Stretch);
+    }
+}
+
+/* Makes the part of a usable range that lies in [Start, End) reserved; all of it, and FALSE, if the
+ * table has no room for the rest. */
+static BOOLEAN BootCutRange(PBOOT_INFO Info, ULONG Index, ULONG64 Start, ULONG64 End)
+{
+    PBOOT_MEMORY_RANGE Range = &Info->Ranges[Index];
+    const BOOT_MEMORY_RANGE Whole = *Range;
+    ULONG Below = Whole.Start < Start;
+    ULONG Above = Whole.End > End;
+    PBOOT_MEMORY_RANGE Middle = Range + Below;
+
+    if (Below + Above > BOOT_MAXIMUM_RANGES - Info->RangeCount)
+    {
+        Range->Type = BootMemoryReserved;
+        return FALSE;
+    }
+    RtlMoveMemory(Range + Below + Above, Range, (Info->RangeCount - Index) * sizeof(*Range));
+    Info->RangeCount += Below + Above;
+
+    *Range = (BOOT_MEMORY_RANGE){Whole.Start, Start, BootMemoryUsable};
+    Middle[Above] = (BOOT_MEMORY_RANGE){End, Whole.End, BootMemoryUsable};
+    *Middle = (BOOT_MEMORY_RANGE){Below ? Start : Whole.Start, Above ? End : Whole.End,
+                                  BootMemoryReserved};
+    return TRUE;
+}
+
+BOOLEAN BootReserveRange(PBOOT_INFO Info, ULONG64 Start, ULONG64 End)
+{
+    BOOLEAN Exact = TRUE;
+
+    if (Start >= End)
+    {
+        return TRUE;
+    }
+    Start = BootPageDown(Start);
+    End = BootPageUp(End);
+    for (ULONG Index = 0; Index < Info->RangeCount; Index++)
+    {
+        PBOOT_MEMORY_RANGE Range = &Info->Ranges[Index];
+
+        if (Range->Type == BootMemoryUsable && Range->Start < End && Range->End > Start)
+        {
+            Exact &= BootCutRange(Info, Index, Start, End);
+        }
+    }
+
+    ULONG Count = Info->RangeCount;
+    Info->RangeCount = 0;
+    for (ULONG Index = 0; Index < Count; Index++)
+    {
+        BootAppendRange(Info, Info->Ranges[Index]);
+    }
+    return Exact;
+}
+
+VOID BootAddRange(PBOOT_INFO Info, ULONG64 Start, ULONG64 Length, BOOT_MEMORY_TYPE Type)
+{
+    ULONG64 End = (Length > MAXULONG64 - Start) ? MAXULONG64 : Start + Length;
+
+    if (Info->RangeCount == BOOT_MAXIMUM_RANGES)
+    {
+        BootNormalizeMemoryMap(Info);
+    }
+    if (Type == BootMemoryUsable && Info->RangesDropped != 0)
+    {
+        Info->RangesDropped++; /* it might overlap an unusable range that was lost */
+    }
+    else if (Info->RangeCount < BOOT_MAXIMUM_RANGES)
+    {
+        Info->Ranges[Info->RangeCount++] = (BOOT_MEMORY_RANGE){Start, End, Type};
+    }
+    else
+    {
+        Info->RangesDropped++;
+        if (Type != BootMemoryUsable)
+        {
+            BootReserveRange(Info, Start, End);
+        }
+    }
+}
+
+PBOOT_MODULE BootAddModule(PBOOT_INFO Info, ULONG64 Start, ULONG64 End)
+{
+    if (End < Start || Info->ModuleCount == BOOT_MAXIMUM_MODULES)
+    {
+        Info->ModulesDropped++;
+        return NULL;
+    }
+
+    PBOOT_MODULE Module = &Info->Modules[Info->ModuleCount++];
+    Module->Start = Start;
+    Module->End = End;
+    Module->Name[0] = '\0';
+    return Module;
+}

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * init.c - start and stop: resources, rings, the interrupt and the proof that it works.
+ *
+ * Start goes from harmless to armed: memory space on, device reset, rings built, interrupt connected
+ * and proven, and only then bus mastering and the engines. Stop undoes it in reverse and copes with
+ * a start that ended half way, so a failed start leaves nothing behind and may be tried again with
+ * another line.
+ */
+#include "e1000.h"
+
+#define E1000_PROOF_POLLS 200   /* of 50 us: 10 ms for the interrupt the driver fires itself */
+#define E1000_DMA_LIMIT MAXULONG /* the card is asked for no address above 4 GiB             */
+
+/* Sets and clears bits of the PCI command register. */
+static VOID E1000SetCommand(PE1000_EXTENSION Extension, USHORT Set, USHORT Clear)
+{
+    BUS_INTERFACE_STANDARD *Bus = &Extension->Bus;
+    USHORT Command = 0;
+
+    Bus->GetBusData(Bus->Context, PCI_WHICHSPACE_CONFIG, &Command, E1000_PCI_COMMAND,
+                    sizeof(Command));
+    Command = (USHORT)((Command | Set) & ~Clear);
+    Bus->SetBusData(Bus->Context, PCI_WHICHSPACE_CONFIG, &Command, E1000_PCI_COMMAND,
+                    sizeof(Command));
+}
+
+/* The first descriptor of that type, or NULL. */
+static const CM_PARTIAL_RESOURCE_DESCRIPTOR *E1000FindResource(const CM_RESOURCE_LIST *List,
+                                                               UCHAR Type)
+{
+    const CM_PARTIAL_RESOURCE_LIST *Partial;
+
+    if (List == NULL || List->Count == 0)
+    {
+        return NULL;
+    }
+
+    Partial = &List->List[0].PartialResourceList;
+    for (ULONG i = 0; i < Partial->Count; i++)
+    {
+        if (Partial->PartialDescriptors[i].Type == Type)
+        {
+            return &Partial->PartialDescriptors[i];
+        }
+    }
+    return NULL;
+}
+
+static NTSTATUS E1000TakeResources(PE1000_EXTENSION Extension, const CM_RESOURCE_LIST *Raw,
+                                   const CM_RESOURCE_LIST *Translated)
+{
+    const CM_PARTIAL_RESOURCE_DESCRIPTOR *Memory;
+    const CM_PARTIAL_RESOURCE_DESCRIPTOR *Interrupt;
+    const CM_PARTIAL_RESOURCE_DESCRIPTOR *RawInterrupt;
+
+    Memory = E1000FindResource(Translated, CmResourceTypeMemory);
+    Interrupt = E1000FindResource(Translated, CmResourceTypeInterrupt);
+    RawInterrupt = E1000FindResource(Raw, CmResourceTypeInterrupt);
+
+    if (Memory == NULL || Memory->u.Memory.Length < E1000_REGISTER_SPACE)
+    {
+        DbgPrintEx(DPFLTR_IHVNETWORK_ID, DPFLTR_ERROR_LEVEL, "e1000: no register space\n");
+        return STATUS_DEVICE_CONFIGURATION_ERROR;
+    }
+    if (Interrupt == NULL)
+    {
+        DbgPrintEx(DPFLTR_IHVNETWORK_ID, DPFLTR_ERROR_LEVEL,
+                   "e1000: no interrupt line, and this driver does not poll: not started\n");
+        return STATUS_NOT_SUPPORTED;
+    }
+
+    Extension->MemoryResource = *Memory;
+    Extension->InterruptResource = *Interrupt;
+    Extension->Gsi = RawInterrupt != NULL ? RawInterrupt->u.Interrupt.Vector : MAXULONG;
+    return STATUS_SUCCESS;
+}
+
+/* Contiguous memory below the DMA limit; *Address is where the device finds it. */
+static PVOID E1000AllocateShared(SIZE_T Size, ULONG64 *Address)
+{
+    PHYSICAL_ADDRESS Highest = {.QuadPart = E1000_DMA_LIMIT};
+    PVOID Memory = MmAllocateContiguousMemory(Size, Highest);
+
+    if (Memory != NULL)
+    {
+        *Address = (ULONG64)MmGetPhysicalAddress(Memory).QuadPart;
+    }
+    return Memory;
+}
+
+static BOOLEAN E1000AllocateRings(PE1000_EXTENSION Extension)
+{
+    const SIZE_T Buffers = E1000_RING_SIZE * E1000_BUFFER_SIZE;
+
+    Extension->RxRing = E1000AllocateShared(PAGE_SIZE, &Extension->RxRingAddress);
+    Extension->TxRing = E1000AllocateShared(PAGE_SIZE, &Extension->TxRingAddress);
+    Extension->RxBuffers = E1000AllocateShared(Buffers, &Extension->RxBuffersAddress);
+    Extension->TxBuffers = E1000AllocateShared(Buffers, &Extension->TxBuffersAddress);
+
+    return Extension->RxRing != NULL && Extension->TxRing != NULL &&
+           Extension->RxBuffers != NULL && Extension->TxBuffers != NULL;
+}
+
+static VOID E1000FreeShared(PVOID Memory)
+{
+    if (Memory != NULL)
+    {
+        MmFreeContiguousMemory(Memory);
+    }
+}
+
+static VOID E1000FreeRings(PE1000_EXTENSION Extension)
+{
+    E1000FreeShared(Extension->RxRing);
+    E1000FreeShared(Extension->TxRing);
+    E1000FreeShared(Extension->RxBuffers);
+    E1000FreeShared(Extension->TxBuffers);
+    Extension->RxRing = NULL;
+    Extension->TxRing = NULL;
+    Extension->RxBuffers = NULL;
+    Extension->TxBuffers = NULL;
+}
+
+static NTSTATUS E1000ConnectInterrupt(PE1000_EXTENSION Extension)
+{
+    const CM_PARTIAL_RESOURCE_DESCRIPTOR *Resource = &Extension->InterruptResource;
+    IO_CONNECT_INTERRUPT_PARAMETERS Connect = {.Version = CONNECT_FULLY_SPECIFIED};
+
+    Connect.FullySpecified.PhysicalDeviceObject = Extension->PhysicalDevice;
+    Connect.FullySpecified.InterruptObject = &Extension->Interrupt;
+    Connect.FullySpecified.ServiceRoutine = E1000InterruptService;
+    Connect.FullySpecified.ServiceContext = Extension;
+    Connect.FullySpecified.SpinLock = &Extension->InterruptLock;
+    Connect.FullySpecified.SynchronizeIrql = (KIRQL)Resource->u.Interrupt.Level;
+    Connect.FullySpecified.FloatingSave = FALSE;
+    Connect.FullySpecified.ShareVector = Resource->ShareDisposition == CmResourceShareShared;
+    Connect.FullySpecified.Vector = Resource->u.Interrupt.Vector;
+    Connect.FullySpecified.Irql = (KIRQL)Resource->u.Interrupt.Level;
+    Connect.FullySpecified.InterruptMode =
+        Resource->Flags & CM_RESOURCE_INTERRUPT_LATCHED ? Latched : LevelSensitive;
+    Connect.FullySpecified.ProcessorEnableMask = Resource->u.Interrupt.Affinity;
+    return IoConnectInterruptEx(&Connect);
+}
+
+static VOID E1000EnableCauses(PE1000_EXTENSION Extension, ULONG Causes)
+{
+    KIRQL OldIrql = KeAcquireInterruptSpinLock(Extension->Interrupt);
+
+    Extension->Area.Enabled = Causes;
+    E1000Write(Extension, E1000_IMS, Causes);
+    KeReleaseInterruptSpinLock(Extension->Interrupt, OldIrql);
+}
+
+/*
+ * Does this line reach the ISR? The driver makes the device interrupt by itself (ICS) and waits for
+ * the ISR to see it. LSC is the cause to use: all it makes the DPC do is look at the link.
+ */
+static BOOLEAN E1000ProveLine(PE1000_EXTENSION Extension)
+{
+    const volatile LONG64 *Seen = (const volatile LONG64 *)&Extension->Counters.InterruptsSeen;
+
+    E1000EnableCauses(Extension, E1000_CAUSE_LSC);
+    E1000Write(Extension, E1000_ICS, E1000_CAUSE_LSC);
+
+    for (ULONG i = 0; i < E1000_PROOF_POLLS; i++)
+    {
+        if (ReadNoFence64(Seen) != 0)
+        {
+            return TRUE;
+        }
+        KeStallExecutionProcessor(50);
+    }
+    return FALSE;
+}
+
+static VOID E1000LogStart(PE1000_EXTENSION Extension)
+{
+    const UCHAR *Mac = Extension->MacAddress;
+    const CM_PARTIAL_RESOURCE_DESCRIPTOR *Resource = &Extension->InterruptResource;
+    ULONG64 Affinity = Resource->u.Interrupt.Affinity;
+
+    DbgPrintEx(DPFLTR_IHVNETWORK_ID, DPFLTR_INFO_LEVEL,
+               "e1000: MAC %02x:%02x:%02x:%02x:%02x:%02x, GSI %u, vector 0x%02x, IRQL %u, CPU %u\n",
+               Mac[0], Mac[1], Mac[2], Mac[3], Mac[4], Mac[5], Extension->Gsi,
+               Resource->u.Interrupt.Vector, Resource->u.Interrupt.Level,
+               Affinity != 0 ? (ULONG)__builtin_ctzll(Affinity) : 0);
+}
+
+/* From connected to running. */
+static NTSTATUS E1000Arm(PE1000_EXTENSION Extension)
+{
+    KIRQL OldIrql;
+
+    if (!E1000ProveLine(Extension))
+    {
+        DbgPrintEx(DPFLTR_IHVNETWORK_ID, DPFLTR_WARNING_LEVEL,
+                   "e1000: GSI %u does not carry this device's interrupt\n", Extension->Gsi);
+        return STATUS_DEVICE_CONFIGURATION_ERROR;
+    }
+
+    E1000LogStart(Extension);
+    E1000SetCommand(Extension, E1000_PCI_COMMAND_MASTER, 0);
+
+    KeAcquireSpinLock(&Extension->RingLock, &OldIrql);
+    E1000StartEngines(Extension);
+    Extension->Running = TRUE;
+    E1000UpdateLink(Extension);
+    KeReleaseSpinLock(&Extension->RingLock, OldIrql);
+
+    E1000EnableCauses(Extension, E1000_CAUSES_ENABLED);
+    return STATUS_SUCCESS;
+}
+
+NTSTATUS E1000StartDevice(PE1000_EXTENSION Extension, const CM_RESOURCE_LIST *Raw,
+                          const CM_RESOURCE_LIST *Translated)
+{
+    NTSTATUS Status = E1000TakeResources(Extension, Raw, Translated);
+
+    if (!NT_SUCCESS(Status))
+    {
+        return Status;
+    }
+
+    RtlZeroMemory(&Extension->Area, sizeof(Extension->Area));
+    RtlZeroMemory(&Extension->Counters, sizeof(Extension->Counters));
+    Extension->LastReset = 0;
+    Extension->LinkUp = FALSE;
+
+    E1000SetCommand(Extension, E1000_PCI_COMMAND_MEMORY,
+                    E1000_PCI_COMMAND_MASTER | E1000_PCI_COMMAND_NO_INTX);
+    Extension->Registers = MmMapIoSpace(Extension->MemoryResource.u.Memory.Start,
+                                        E1000_REGISTER_SPACE, MmNonCached);
+    if (Extension->Registers == NULL)
+    {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
+
+    Status = E1000ResetHardware(Extension);
+    if (NT_SUCCESS(Status) && !E1000AllocateRings(Extension))
+    {
+        Status = STATUS_INSUFFICIENT_RESOURCES;
+    }
+    if (NT_SUCCESS(Status))
+    {
+        E1000ProgramRings(Extension);
+        Status = E1000ConnectInterrupt(Extension);
+    }
+    if (NT_SUCCESS(Status))
+    {
+        Status = E1000Arm(Extension);
+    }
+    if (!NT_SUCCESS(Status))
+    {
+        E1000StopDevice(Extension);
+    }
+    return Status;
+}
+
+VOID E1000StopDevice(PE1000_EXTENSION Extension)
+{
+    IO_DISCONNECT_INTERRUPT_PARAMETERS Disconnect = {.Version = CONNECT_FULLY_SPECIFIED};
+    KIRQL OldIrql;
+
+    if (Extension->Registers == NULL)
+    {
+        return;
+    }
+
+    KeAcquireSpinLock(&Extension->RingLock, &OldIrql);
+    Extension->Running = FALSE;
+    Extension->LinkUp = FALSE;
+    Extension->Receive = NULL;
+    KeReleaseSpinLock(&Extension->RingLock, OldIrql);
+
+    if (Extension->Interrupt != NULL)
+    {
+        OldIrql = KeAcquireInterruptSpinLock(Extension->Interrupt);
+        Extension->Area.Stopping = TRUE;
+        Extension->Area.Enabled = 0;
+        E1000Write(Extension, E1000_IMC, MAXULONG);
+        KeReleaseInterruptSpinLock(Extension->Interrupt, OldIrql);
+
+        /* After the disconnect no ISR runs; nobody has queued the DPC since Stopping was set; so
+         * after the flush no DPC runs, and the memory it uses may go. */
+        Disconnect.ConnectionContext.InterruptObject = Extension->Interrupt;
+        IoDisconnectInterruptEx(&Disconnect);
+        KeFlushQueuedDpcs();
+        Extension->Interrupt = NULL;
+    }
+
+    E1000QuietHardware(Extension);
+    E1000SetCommand(Extension, 0, E1000_PCI_COMMAND_MASTER);
+    E1000FreeRings(Extension);
+    MmUnmapIoSpace((PVOID)Extension->Registers, E1000_REGISTER_SPACE);
+    Extension->Registers = NULL;
+}

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * dpc.c - deferred procedure calls: work that an interrupt leaves for a lower IRQL.
+ *
+ * PURPOSE
+ *   An ISR does what cannot wait and queues the rest. The rest runs at DISPATCH_LEVEL, on the
+ *   processor whose queue it is in, one routine at a time, as soon as that processor's IRQL allows.
+ *
+ * HOW IT WORKS
+ *   Each processor has a queue. A KDPC is (queue, args): queue NULL while it is in none.
+ *       insert   (NULL, -) -> (q, args)   claimed by compare-exchange under q's lock, so a DPC whose
+ *                                         target changes under our feet is still in one queue
+ *       retire   (q, args) -> (NULL, -)   unlinked and its arguments copied first; then it runs, and
+ *                                         may be queued again, elsewhere even, while it does
+ *       remove   (q, args) -> (NULL, -)   under q's lock; TRUE exactly if this call did it
+ *   Requested says that the queue is going to be drained without anybody's further help:
+ *       0 -> 1   under the lock, by an insertion that is not content to wait for the next tick
+ *       1 -> 0   under the lock, by the drain that has found the queue empty
+ *   and whoever sets it also sees to the drain: from another processor by an interrupt, vector 0x2F
+ *   straight to the target, whose APIC holds it back while the TPR is at DISPATCH_LEVEL or above; on
+ *   the processor itself by nothing at all, for whatever ends its high IRQL - KeLowerIrql, or the
+ *   interrupt's exit - looks at Requested afterwards (irql.c, trap.asm). A caller below
+ *   DISPATCH_LEVEL drains right here, so his Medium DPC has run when KeInsertQueueDpc returns.
+ *
+ *   Importance decides the end of the queue (High: head) and whether to request:
+ *                          own processor                another processor
+ *       High, MediumHigh   always                       always
+ *       Medium             always                       if deep, or its processor is idle
+ *       Low                if deep, or DPCs are rare    if deep, or its processor is idle
+ *   Deep is more than KI_MAXIMUM_DPC_QUEUE_DEPTH. What is not requested runs at the next tick of a
+ *   busy processor; an idle one has no ticks, hence the exception.
+ *
+ * LOCKS AND IRQL
+ *   A DPC may be queued from any IRQL, so the queue's lock is held with interrupts off, and is last in
+ *   rank. Routines run with it released, at DISPATCH_LEVEL, interrupts on, on the DPC stack.
+ *
+ * ORDERING
+ *   Everything is under the lock but two things. DpcData is read by KeRemoveQueueDpc to find which
+ *   lock to take, and looked at again once it is held. Requested is read by its own processor when
+ *   it lowers: an insertion there came earlier in its own program order; one from elsewhere sent an
+ *   interrupt. pairs with: KiLowerIrql, KiInterruptExit (trap.asm), KiIdleLoop.
+ *
+ * FURTHER READING
+ *   Microsoft: "Introduction to DPC Objects", "Organization of DPC Queues". Models:
+ *   tests/models/dpc.pml, flush.pml. docs/dpc.md. Laws L19-L30, L32; regressions R-a to R-e, R-g, R-r.
+ */
+#include "ki.h"
+
+#include <arch/hal.h>
+
+#include "trap.h"
+#include "twin.h"
+
+#define DPC_OBJECT 19 /* KOBJECTS.DpcObject */
+
+VOID KeInitializeDpc(PRKDPC Dpc, PKDEFERRED_ROUTINE DeferredRoutine, PVOID DeferredContext)
+{
+    RtlZeroMemory(Dpc, sizeof(*Dpc));
+    Dpc->Type = DPC_OBJECT;
+    Dpc->Importance = MediumImportance;
+    Dpc->Number = KI_DPC_UNTARGETED;
+    Dpc->DeferredRoutine = DeferredRoutine;
+    Dpc->DeferredContext = DeferredContext;
+}
+
+VOID KiInitializeDpcQueue(PKPRCB Prcb)
+{
+    KiInitializeRankedSpinLock(&Prcb->Dpc.Lock, KiRankDpcQueue);
+    InitializeListHead(&Prcb->Dpc.List);
+    Prcb->Dpc.Processor = Prcb->Index;
+}
+
+VOID KeSetImportanceDpc(PRKDPC Dpc, KDPC_IMPORTANCE Importance)
+{
+    Dpc->Importance = (UCHAR)Importance;
+}
+
+VOID KeSetTargetProcessorDpc(PRKDPC Dpc, CHAR Number)
+{
+    if (Number >= 0 && (ULONG)Number < KeQueryActiveProcessorCountEx(0))
+    {
+        Dpc->Number = (USHORT)Number;
+    }
+}
+
+NTSTATUS KeSetTargetProcessorDpcEx(PKDPC Dpc, PPROCESSOR_NUMBER ProcNumber)
+{
+    ULONG Index = KeGetProcessorIndexFromNumber(ProcNumber);
+
+    if (Index == INVALID_PROCESSOR_INDEX)
+    {
+        return STATUS_INVALID_PARAMETER;
+    }
+    Dpc->Number = (USHORT)Index;
+    return STATUS_SUCCESS;
+}
+
+/* Whether this insertion wants the queue drained now. Under the queue's lock. */
+static BOOLEAN KiWantsDrain(PKPRCB Prcb, PKI_DPC_QUEUE Queue, UCHAR Importance)
+{
+    if (Importance == HighImportance || Importance == MediumHighImportance)
+    {
+        return TRUE;
+    }
+    if (Queue->Depth > KI_MAXIMUM_DPC_QUEUE_DEPTH || Queue->Idle)
+    {
+        return TRUE;
+    }
+    if (Queue != &Prcb->Dpc)
+    {
+        return FALSE;
+    }
+    return Importance == MediumImportance || Prcb->DpcRate < KI_MINIMUM_DPC_RATE;
+}
+
+/* (NULL, -) -> (Queue, args). FALSE if it was in a queue. Under Queue's lock. */
+FORCEINLINE BOOLEAN KiLinkDpc(PKI_DPC_QUEUE Queue, PRKDPC Dpc, PVOID Argument1, PVOID Argument2)
+{
+    if (InterlockedCompareExchangePointer((PVOID volatile *)&Dpc->DpcData, Queue, NULL) != NULL)
+    {
+        return FALSE;
+    }
+    Dpc->SystemArgument1 = Argument1;
+    Dpc->SystemArgument2 = Argument2;
+    if (Dpc->Importance == HighImportance)
+    {
+        InsertHeadList(&Queue->List, &Dpc->DpcListEntry);
+    }
+    else
+    {
+        InsertTailList(&Queue->List, &Dpc->DpcListEntry);
+    }
+    Queue->Depth++;
+    Queue->QueueCount++;
+    return TRUE;
+}
+
+/*
+ * Sees to it that a queue whose Requested flag this processor has just set gets drained. Interrupts
+ * were Enabled and are still off. On the processor itself at a high IRQL nothing is needed; with
+ * interrupts off below DISPATCH_LEVEL nothing of ours comes after, so the APIC remembers for us.
+ */
+FORCEINLINE VOID KiDispatchRequest(PKPRCB Prcb, PKI_DPC_QUEUE Queue, BOOLEAN Enabled)
+{
+    if (Queue != &Prcb->Dpc)
+    {
+        HalpSendIpi(Queue->Processor, DISPATCH_VECTOR);
+        ArchRestoreInterrupts(Enabled);
+    }
+    else if (KeGetCurrentIrql() >= DISPATCH_LEVEL)
+    {
+        ArchRestoreInterrupts(Enabled);
+    }
+    else if (!Enabled)
+    {
+        HalpSendIpiSelf(DISPATCH_VECTOR);
+    }
+    else
+    {
+        _enable();
+        KiDrainAfterLower();
+    }
+}
+
+BOOLEAN KeInsertQueueDpc(PRKDPC Dpc, PVOID SystemArgument1, PVOID SystemArgument2)
+{
+    BOOLEAN Request = FALSE;
+    BOOLEAN Enabled, Inserted;
+    PKI_DPC_QUEUE Queue;
+    PKPRCB Prcb;
+    USHORT Number;
+
+#if DBG
+    if (Dpc->DeferredRoutine == NULL)
+    {
+        KeBugCheckEx(TIMER_OR_DPC_INVALID, 0, (ULONG_PTR)Dpc, 0, 0);
+    }
+#endif
+    Enabled = ArchDisableInterrupts();
+    Prcb = KiGetCurrentPrcb();
+    Number = Dpc->Number;
+    Queue = Number == KI_DPC_UNTARGETED ? &Prcb->Dpc : &KiProcessorBlock[Number]->Dpc;
+
+    KeAcquireSpinLockAtDpcLevel(&Queue->Lock);
+    Inserted = KiLinkDpc(Queue, Dpc, SystemArgument1, SystemArgument2);
+    if (Inserted && !Queue->Requested && KiWantsDrain(Prcb, Queue, Dpc->Importance))
+    {
+        Queue->Requested = TRUE;
+        Request = TRUE;
+    }
+    KeReleaseSpinLockFromDpcLevel(&Queue->Lock);
+
+    if (Request)
+    {
+        KiDispatchRequest(Prcb, Queue, Enabled);
+    }
+    else
+    {
+        ArchRestoreInterrupts(Enabled);
+    }
+    return Inserted;
+}
+
+/* (Queue, args) -> (NULL, -). Under Queue's lock. */
+FORCEINLINE VOID KiUnlinkDpc(PKI_DPC_QUEUE Queue, PRKDPC Dpc)
+{
+    RemoveEntryList(&Dpc->DpcListEntry);
+    Queue->Depth--;
+    /* Last: from here on another processor may claim it. pairs with: KiLinkDpc's exchange */
+    WritePointerRelease(&Dpc->DpcData, NULL);
+}
+
+/* A DPC seen in a queue that is in another when that queue's lock is held was in none between. */
+BOOLEAN KeRemoveQueueDpc(PRKDPC Dpc)
+{
+    BOOLEAN Enabled = ArchDisableInterrupts();
+    BOOLEAN Removed = FALSE;
+    PKI_DPC_QUEUE Queue = ReadPointerAcquire(&Dpc->DpcData);
+
+    if (Queue != NULL)
+    {
+        KeAcquireSpinLockAtDpcLevel(&Queue->Lock);
+        if (Dpc->DpcData == Queue)
+        {
+            KiUnlinkDpc(Queue, Dpc);
+            Removed = TRUE;
+        }
+        KeReleaseSpinLockFromDpcLevel(&Queue->Lock);
+    }
+    ArchRestoreInterrupts(Enabled);
+    return Removed;
+}
+
+/* Takes the first DPC; *Copy is what to call, *Dpc whom. FALSE, and Requested clear, if the queue is
+ * empty: the one instant at which a later insertion must ask again. */
+static BOOLEAN KiTakeDpc(PKI_DPC_QUEUE Queue, PKDPC *Dpc, PKDPC Copy)
+{
+    BOOLEAN Found;
+
+    _disable();
+    KeAcquireSpinLockAtDpcLevel(&Queue->Lock);
+    Found = !IsListEmpty(&Queue->List);
+    if (Found)
+    {
+        *Dpc = CONTAINING_RECORD(Queue->List.Flink, KDPC, DpcListEntry);
+        Copy->DeferredRoutine = (*Dpc)->DeferredRoutine;
+        Copy->DeferredContext = (*Dpc)->DeferredContext;
+        Copy->SystemArgument1 = (*Dpc)->SystemArgument1;
+        Copy->SystemArgument2 = (*Dpc)->SystemArgument2;
+        if (!KI_TWIN(KiTwinDpcRunsQueued))
+        {
+            KiUnlinkDpc(Queue, *Dpc);
+        }
+    }
+    else if (!KI_TWIN(KiTwinDpcFlagUnlocked))
+    {
+        Queue->Requested = FALSE;
+    }
+    KeReleaseSpinLockFromDpcLevel(&Queue->Lock);
+    _enable();
+
+    if (!Found && KI_TWIN(KiTwinDpcFlagUnlocked))
+    {
+        KI_TWIN_DELAY(KiTwinDpcFlagUnlocked);
+        Queue->Requested = FALSE;
+    }
+    return Found;
+}
+
+static VOID KiFinishTwin(PKI_DPC_QUEUE Queue, PKDPC Dpc)
+{
+    _disable();
+    KeAcquireSpinLockAtDpcLevel(&Queue->Lock);
+    KiUnlinkDpc(Queue, Dpc);
+    KeReleaseSpinLockFromDpcLevel(&Queue->Lock);
+    _enable();
+}
+
+/* On the DPC stack. */
+static VOID KiRunDpcs(PVOID Context)
+{
+    PKPRCB Prcb = Context;
+    PKDPC Dpc;
+    KDPC Copy;
+
+    while (KiTakeDpc(&Prcb->Dpc, &Dpc, &Copy))
+    {
+        Prcb->RunningDpc = Dpc;
+        Prcb->DpcRoutineActive = TRUE;
+        Copy.DeferredRoutine(Dpc, Copy.DeferredContext, Copy.SystemArgument1,
+                             Copy.SystemArgument2);
+#if DBG
+        if (KeGetCurrentIrql() != DISPATCH_LEVEL)
+        {
+            KeBugCheckEx(IRQL_UNEXPECTED_VALUE,
+                         ((ULONG_PTR)KeGetCurrentIrql() << 16) | (DISPATCH_LEVEL << 8),
+                         (ULONG_PTR)Copy.DeferredRoutine, (ULONG_PTR)Dpc, 0);
+        }
+#endif
+        Prcb->DpcRoutineActive = FALSE;
+        Prcb->DpcCount++;
+        if (KI_TWIN(KiTwinDpcRunsQueued))
+        {
+            KiFinishTwin(&Prcb->Dpc, Dpc);
+        }
+    }
+    Prcb->RunningDpc = NULL;
+}
+
+VOID KiRetireDpcList(VOID)
+{
+    PKPRCB Prcb = KiGetCurrentPrcb();
+
+    KI_ASSERT_IRQL(DISPATCH_LEVEL);
+    KI_ASSERT_VALUES(!Prcb->DpcRoutineActive, Prcb->Index, Prcb->RunningDpc);
+    ArchCallOnStack(Prcb, KiRunDpcs, CONTAINING_RECORD(Prcb, KI_PROCESSOR, Prcb)->Pcr.DpcStack);
+}
+
+/* An interrupt may have drained already, or the thread may have moved on: either way an empty queue
+ * costs little and loses nothing. Lowering may find yet another request, hence the loop. */
+VOID KiDrainAfterLower(VOID)
+{
+    KIRQL OldIrql;
+
+    do
+    {
+        OldIrql = KiRaiseIrqlToDpcLevel();
+        KiRetireDpcList();
+        __writecr8(OldIrql);
+    } while (KI_CURRENT_PRCB->Dpc.Requested);
+}
+
+/* The handler of vector 0x2F; the queue may be empty by now. */
+VOID KiDispatchInterrupt(PKTRAP_FRAME Frame)
+{
+    UNREFERENCED_PARAMETER(Frame);
+    KiRetireDpcList();
+}
+
+BOOLEAN KeIsExecutingDpc(VOID)
+{
+    return KI_CURRENT_PRCB->DpcRoutineActive;
+}
+
+/* ------------------------------------------------------------------ KeFlushQueuedDpcs: a marker at
+ * the tail of each queue. When it runs, all that was queued before it has been dequeued, and on one
+ * processor DPCs run one after the other, so all of it has returned. */
+
+#define FLUSH_BATCH 16
+
+static VOID KiFlushMarker(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
+{
+    UNREFERENCED_PARAMETER(Dpc);
+    UNREFERENCED_PARAMETER(Argument1);
+    UNREFERENCED_PARAMETER(Argument2);
+    InterlockedDecrement((volatile LONG *)Context); /* pairs with: KeFlushQueuedDpcs' read */
+}
+
+VOID KeFlushQueuedDpcs(VOID)
+{
+    KDPC Markers[FLUSH_BATCH];
+    ULONG Count = KiProcessorCount;
+
+    KI_ASSERT_IRQL(PASSIVE_LEVEL);
+    for (ULONG First = 0; First < Count; First += FLUSH_BATCH)
+    {
+        ULONG Batch = Count - First < FLUSH_BATCH ? Count - First : FLUSH_BATCH;
+        volatile LONG Pending = (LONG)Batch;
+
+        for (ULONG Index = 0; Index < Batch; Index++)
+        {
+            KeInitializeDpc(&Markers[Index], KiFlushMarker, (PVOID)&Pending);
+            Markers[Index].Importance = MediumHighImportance; /* the tail, and now */
+            Markers[Index].Number = (USHORT)(First + Index);
+            KeInsertQueueDpc(&Markers[Index], NULL, NULL);
+        }
+        while (ReadAcquire(&Pending) != 0)
+        {
+            YieldProcessor();
+        }
+    }
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lockcheck.c - who holds which lock, and whether he may take another (checked builds).
+ *
+ * Each processor keeps the locks it holds, innermost last; a holder is at DISPATCH_LEVEL or above, so
+ * the list is that of one flow of control and of the interrupts stacked on it. From it follow, before
+ * the processor would spin: the lock taken twice (0xF), the release of a lock not held here (0x10),
+ * the two families mixed on one lock (0xC4, 0x1008/0x1009), and a lock of a rank not above that of
+ * the last ranked one (0xC4, 0x1001), which is how two processors deadlock. Hold times are measured;
+ * the longest is kept with its caller.
+ */
+#include "lockcheck.h"
+
+#if DBG
+
+#define VERIFIER_HIERARCHY 0x1001u
+#define VERIFIER_MIXED_ACQUIRE 0x1008u
+#define VERIFIER_MIXED_RELEASE 0x1009u
+
+/* A queued lock's word is a pointer to a node, so its top half is the kernel's address prefix; a
+ * ticket lock's is (rank, owner), and no rank is that large. */
+static BOOLEAN KiLooksQueued(KSPIN_LOCK Word)
+{
+    return (Word >> 48) == 0xFFFF;
+}
+
+static ULONG KiLockRank(PKSPIN_LOCK SpinLock)
+{
+    KI_SPIN_LOCK Lock = {.Word = *(volatile KSPIN_LOCK *)SpinLock};
+
+    return KiLooksQueued(Lock.Word) ? KiRankNone : Lock.Rank;
+}
+
+static LONG KiFindHeldLock(PKPRCB Prcb, PKSPIN_LOCK SpinLock)
+{
+    for (LONG Index = (LONG)Prcb->HeldLockCount - 1; Index >= 0; Index--)
+    {
+        if (Prcb->HeldLocks[Index].Lock == SpinLock)
+        {
+            return Index;
+        }
+    }
+    return -1;
+}
+
+static VOID KiCheckRank(PKPRCB Prcb, PKSPIN_LOCK SpinLock)
+{
+    ULONG Rank = KiLockRank(SpinLock);
+
+    for (LONG Index = (LONG)Prcb->HeldLockCount - 1; Rank != KiRankNone && Index >= 0; Index--)
+    {
+        PKSPIN_LOCK Held = Prcb->HeldLocks[Index].Lock;
+        ULONG HeldRank = KiLockRank(Held);
+
+        if (HeldRank != KiRankNone && HeldRank >= Rank)
+        {
+            KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, VERIFIER_HIERARCHY,
+                         (ULONG_PTR)SpinLock, (ULONG_PTR)Held, ((ULONG_PTR)HeldRank << 16) | Rank);
+        }
+    }
+}
+
+VOID KiLockCheckBeforeAcquire(PKSPIN_LOCK SpinLock, KI_LOCK_KIND Kind)
+{
+    PKPRCB Prcb = KiGetCurrentPrcb();
+    KSPIN_LOCK Word = *(volatile KSPIN_LOCK *)SpinLock;
+    KI_SPIN_LOCK Lock = {.Word = Word};
+
+    if (KiFindHeldLock(Prcb, SpinLock) >= 0)
+    {
+        KeBugCheckEx(SPIN_LOCK_ALREADY_OWNED, (ULONG_PTR)SpinLock, Word, 0, 0);
+    }
+    if ((Kind == KiLockKindSpin && KiLooksQueued(Word)) ||
+        (Kind == KiLockKindQueued && !KiLooksQueued(Word) && Lock.Owner != 0))
+    {
+        KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, VERIFIER_MIXED_ACQUIRE,
+                     (ULONG_PTR)SpinLock, Word, Kind);
+    }
+    KiCheckRank(Prcb, SpinLock);
+}
+
+VOID KiLockCheckAfterAcquire(PKSPIN_LOCK SpinLock, KI_LOCK_KIND Kind)
+{
+    PKPRCB Prcb = KiGetCurrentPrcb();
+    BOOLEAN Enabled = ArchDisableInterrupts(); /* an ISR pushes and pops between our two steps */
+    ULONG Index = Prcb->HeldLockCount;
+
+    KI_ASSERT_VALUES(Index < KI_MAXIMUM_HELD_LOCKS, Index, SpinLock);
+    Prcb->HeldLocks[Index].Lock = SpinLock;
+    Prcb->HeldLocks[Index].AcquireTime = __rdtsc();
+    Prcb->HeldLocks[Index].Caller = __builtin_return_address(0);
+    Prcb->HeldLockCount = Index + 1;
+    ArchRestoreInterrupts(Enabled);
+
+    if (Kind == KiLockKindSpin)
+    {
+        ((PKI_SPIN_LOCK)SpinLock)->Owner = (USHORT)(Prcb->Index + 1);
+    }
+}
+
+VOID KiLockCheckBeforeRelease(PKSPIN_LOCK SpinLock, KI_LOCK_KIND Kind)
+{
+    PKPRCB Prcb = KiGetCurrentPrcb();
+    BOOLEAN Enabled = ArchDisableInterrupts();
+    LONG Index = KiFindHeldLock(Prcb, SpinLock);
+    ULONG64 Held;
+
+    if (Index < 0)
+    {
+        KeBugCheckEx(SPIN_LOCK_NOT_OWNED, (ULONG_PTR)SpinLock, *SpinLock, 0, 0);
+    }
+    Held = __rdtsc() - Prcb->HeldLocks[Index].AcquireTime;
+    if (Held > Prcb->LongestHold)
+    {
+        Prcb->LongestHold = Held;
+        Prcb->LongestHoldCaller = Prcb->HeldLocks[Index].Caller;
+    }
+    Prcb->HeldLockCount--;
+    for (ULONG Above = (ULONG)Index; Above < Prcb->HeldLockCount; Above++)
+    {
+        Prcb->HeldLocks[Above] = Prcb->HeldLocks[Above + 1];
+    }
+    ArchRestoreInterrupts(Enabled);
+
+    if (Kind == KiLockKindSpin)
+    {
+        if (KiLooksQueued(*SpinLock))
+        {
+            KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, VERIFIER_MIXED_RELEASE,
+                         (ULONG_PTR)SpinLock, *SpinLock, Kind);
+        }
+        ((PKI_SPIN_LOCK)SpinLock)->Owner = 0;
+    }
+}
+
+#endif

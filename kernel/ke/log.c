@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * log.c - the log: a lock-free ring that any code can write, put out at PASSIVE_LEVEL.
+ *
+ * PURPOSE
+ *   A line may be logged from an ISR, under any lock, at any IRQL, without waiting; and it takes a
+ *   UART 87 microseconds a character to say it. So saying it is somebody else's business, later.
+ *
+ * HOW IT WORKS
+ *   A ring of slots, each with a sequence number (D. Vyukov's bounded queue, one consumer). For the
+ *   slot of position p, over the ring's length N:
+ *       (p)          free for the writer that draws p     writer: compare-exchange of the head
+ *       (p + 1)      written, for the reader              writer: store with release
+ *       (p + N)      free for the writer of p + N         reader: store with release
+ *   A writer that finds its slot not free yet counts the line as lost and goes on. The reader is
+ *   whoever gets the drain flag: an idle processor, or a caller of KiLog at PASSIVE_LEVEL; nobody
+ *   waits for it. In a bug check the one processor left reads the rest and writes straight through.
+ *
+ * LOCKS AND IRQL
+ *   None, and any. Not from an NMI handler: it could interrupt a writer between draw and store, and
+ *   the reader would then stop at that slot; KiNonMaskableInterrupt only counts.
+ *
+ * ORDERING
+ *   The text is stored before the sequence (release) and read after it (acquire). pairs with: each
+ *   other, in KiWriteSlot and KiReadSlot.
+ *
+ * FURTHER READING
+ *   docs/testing.md, "What the log says".
+ */
+#include "log.h"
+
+#include <arch/hal.h>
+#include <io.h>
+
+#define LOG_SLOTS 1024u /* a power of two */
+#define LOG_TEXT_SIZE 168
+
+typedef struct DECLSPEC_ALIGN(64) _KI_LOG_SLOT
+{
+    volatile LONG64 Sequence;
+    ULONG64 Time; /* 100 ns units since boot */
+    USHORT Processor;
+    UCHAR Irql;
+    UCHAR Level;
+    CHAR Text[LOG_TEXT_SIZE];
+} KI_LOG_SLOT, *PKI_LOG_SLOT;
+
+static KI_LOG_SLOT KiLogRing[LOG_SLOTS];
+static volatile LONG64 KiLogHead;    /* next position to draw: any writer, compare-exchange */
+static LONG64 KiLogTail;             /* next position to read: the holder of KiLogDraining  */
+static volatile LONG KiLogDraining;  /* compare-exchange; at PASSIVE_LEVEL or in a bug check */
+static volatile LONG KiLogLost;      /* lines that found the ring full: any writer          */
+static LONG KiLogLostReported;       /* the holder of KiLogDraining                         */
+static volatile LONG KiLogIsEmergency;
+
+VOID KiInitializeLog(VOID)
+{
+    for (LONG64 Position = 0; Position < LOG_SLOTS; Position++)
+    {
+        KiLogRing[Position].Sequence = Position;
+    }
+}
+
+/* Draws a position: NULL if the ring is full. */
+static PKI_LOG_SLOT KiDrawSlot(LONG64 *Position)
+{
+    for (;;)
+    {
+        LONG64 Head = ReadAcquire64(&KiLogHead);
+        PKI_LOG_SLOT Slot = &KiLogRing[Head % LOG_SLOTS];
+        LONG64 Sequence = ReadAcquire64(&Slot->Sequence);
+
+        if (Sequence < Head)
+        {
+            return NULL;
+        }
+        if (Sequence == Head &&
+            InterlockedCompareExchange64(&KiLogHead, Head + 1, Head) == Head)
+        {
+            *Position = Head;
+            return Slot;
+        }
+    }
+}
+
+VOID KiLogV(KI_LOG_LEVEL Level, PCSTR Format, va_list Arguments)
+{
+    PKI_LOG_SLOT Slot;
+    LONG64 Position;
+
+    if ((ULONG)Level > KiOptions.LogLevel)
+    {
+        return;
+    }
+    Slot = KiDrawSlot(&Position);
+    if (Slot == NULL)
+    {
+        InterlockedIncrement(&KiLogLost);
+        return;
+    }
+    Slot->Time = KeQueryInterruptTime();
+    Slot->Processor = (USHORT)KeGetCurrentProcessorIndex();
+    Slot->Irql = KeGetCurrentIrql();
+    Slot->Level = (UCHAR)Level;
+    RtlStringCbVPrintfA(Slot->Text, sizeof(Slot->Text), Format, Arguments);
+    WriteRelease64(&Slot->Sequence, Position + 1); /* pairs with: KiReadSlot */
+
+    if (ReadAcquire(&KiLogIsEmergency) ||
+        (KeGetCurrentIrql() == PASSIVE_LEVEL && (__readeflags() & EFLAGS_IF)))
+    {
+        KiLogDrain();
+    }
+}
+
+VOID KiLog(KI_LOG_LEVEL Level, PCSTR Format, ...)
+{
+    va_list Arguments;
+
+    va_start(Arguments, Format);
+    KiLogV(Level, Format, Arguments);
+    va_end(Arguments);
+}
+
+static VOID KiPutLine(PKI_LOG_SLOT Slot)
+{
+    static const CHAR Marks[] = {'!', '?', ' ', '.'};
+    CHAR Line[LOG_TEXT_SIZE + 48];
+    SIZE_T Length;
+
+    RtlStringCbPrintfA(Line, sizeof(Line), "%5llu.%06llu %2u/%x%c %s\n", Slot->Time / 10000000,
+                       Slot->Time / 10 % 1000000, Slot->Processor, Slot->Irql, Marks[Slot->Level],
+                       Slot->Text);
+    Length = strlen(Line);
+    if (Line[Length - 1] == '\n' && Length >= 2 && Line[Length - 2] == '\n')
+    {
+        Length--; /* DbgPrint's callers end their lines themselves */
+    }
+    HalpSerialWrite(0, Line, Length);
+}
+
+/* Puts out one line; FALSE if there is none. By the holder of KiLogDraining. */
+static BOOLEAN KiReadSlot(VOID)
+{
+    PKI_LOG_SLOT Slot = &KiLogRing[KiLogTail % LOG_SLOTS];
+
+    if (ReadAcquire64(&Slot->Sequence) != KiLogTail + 1) /* pairs with: KiLogV */
+    {
+        return FALSE;
+    }
+    KiPutLine(Slot);
+    WriteRelease64(&Slot->Sequence, KiLogTail + LOG_SLOTS); /* pairs with: KiDrawSlot */
+    KiLogTail++;
+    return TRUE;
+}
+
+static VOID KiReportLost(VOID)
+{
+    LONG Lost = ReadNoFence(&KiLogLost);
+    CHAR Line[64];
+
+    if (Lost != KiLogLostReported)
+    {
+        RtlStringCbPrintfA(Line, sizeof(Line), "log: %d lines lost, the ring was full\n",
+                           Lost - KiLogLostReported);
+        HalpSerialWrite(0, Line, strlen(Line));
+        KiLogLostReported = Lost;
+    }
+}
+
+/* Gives the flag up before the last look, so a line that is stored meanwhile is seen by one side. */
+VOID KiLogDrain(VOID)
+{
+    while (ReadAcquire64(&KiLogRing[KiLogTail % LOG_SLOTS].Sequence) == KiLogTail + 1)
+    {
+        if (InterlockedCompareExchange(&KiLogDraining, TRUE, FALSE) != FALSE)
+        {
+            return;
+        }
+        while (KiReadSlot())
+        {
+        }
+        KiReportLost();
+        InterlockedExchange(&KiLogDraining, FALSE);
+    }
+}
+
+VOID KiLogEmergency(VOID)
+{
+    WriteRelease(&KiLogIsEmergency, TRUE);
+    WriteRelease(&KiLogDraining, FALSE); /* its holder has been stopped */
+    KiLogDrain();
+}
+
+ULONG DbgPrint(PCSTR Format, ...)
+{
+    va_list Arguments;
+
+    va_start(Arguments, Format);
+    KiLogV(KiLogInfo, Format, Arguments);
+    va_end(Arguments);
+    return STATUS_SUCCESS;
+}
+
+ULONG DbgPrintEx(ULONG ComponentId, ULONG Level, PCSTR Format, ...)
+{
+    static const KI_LOG_LEVEL Levels[] = {KiLogError, KiLogWarning, KiLogTrace, KiLogInfo};
+    va_list Arguments;
+
+    UNREFERENCED_PARAMETER(ComponentId);
+    va_start(Arguments, Format);
+    KiLogV(Levels[Level & 3], Format, Arguments);
+    va_end(Arguments);
+    return STATUS_SUCCESS;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * time.c - what time it is: the performance counter in 100 ns units, and the times made of it.
+ *
+ * Interrupt time, system time and tick count are all computed from the one counter when asked, so
+ * nothing has to be counted by an interrupt and an idle machine keeps time. The conversion is a
+ * multiplication by 2^32 * 10^7 / frequency, 128 bits wide. The counter is chosen in two steps: the
+ * TSC serves during start-up, and stays only if no processor ever saw it behind what another had
+ * read before (the warp test).
+ */
+#include <arch/hal.h>
+
+#include "clock.h"
+
+#define UNITS_PER_SECOND 10000000ull
+#define SECONDS_1601_TO_1970 11644473600ull
+#define WARP_ROUNDS 2000
+
+/* Written by the boot processor during start-up while no other reads them. */
+static ULONG64 KiTimeMultiplier; /* 100 ns units per count, times 2^32 */
+static ULONG64 KiTimeAtChange;   /* interrupt time when the counter was chosen */
+static ULONG64 KiCounterAtChange;
+static ULONG64 KiBootSystemTime;
+
+/* The warp test: the latest TSC that any processor has read, and how often one read less. Any
+ * processor, compare-exchange / locked add. */
+static volatile LONG64 KiLatestTsc;
+static volatile LONG KiWarps;
+
+static VOID KiSetMultiplier(VOID)
+{
+    KiTimeMultiplier = (UNITS_PER_SECOND << 32) / HalpCounterFrequency;
+}
+
+static ULONGLONG KiUnits(ULONG64 Counter)
+{
+    unsigned __int128 Product =
+        (unsigned __int128)(Counter - KiCounterAtChange) * KiTimeMultiplier;
+
+    return KiTimeAtChange + (ULONG64)(Product >> 32);
+}
+
+LARGE_INTEGER KeQueryPerformanceCounter(PLARGE_INTEGER PerformanceFrequency)
+{
+    LARGE_INTEGER Counter = {.QuadPart = (LONGLONG)HalpQueryCounter()};
+
+    if (PerformanceFrequency != NULL)
+    {
+        PerformanceFrequency->QuadPart = (LONGLONG)HalpCounterFrequency;
+    }
+    return Counter;
+}
+
+ULONGLONG KeQueryInterruptTime(VOID)
+{
+    return KiTimeMultiplier != 0 ? KiUnits(HalpQueryCounter()) : 0;
+}
+
+ULONGLONG KeQueryInterruptTimePrecise(PULONG64 QpcTimeStamp)
+{
+    *QpcTimeStamp = HalpQueryCounter();
+    return KiUnits(*QpcTimeStamp);
+}
+
+VOID KeQuerySystemTime(PLARGE_INTEGER CurrentTime)
+{
+    CurrentTime->QuadPart = (LONGLONG)(KiBootSystemTime + KeQueryInterruptTime());
+}
+
+VOID KeQueryTickCount(PLARGE_INTEGER TickCount)
+{
+    TickCount->QuadPart = (LONGLONG)(KeQueryInterruptTime() / KI_TICK_LENGTH);
+}
+
+ULONG KeQueryTimeIncrement(VOID)
+{
+    return KI_TICK_LENGTH;
+}
+
+VOID KeStallExecutionProcessor(ULONG MicroSeconds)
+{
+    HalpStall(MicroSeconds);
+}
+
+VOID KiInitializeTime(VOID)
+{
+    ULONG64 Cmos = HalpReadCmosTime();
+
+    KiSetMultiplier();
+    KiCounterAtChange = HalpQueryCounter();
+    if (Cmos == 0)
+    {
+        KiLog(KiLogWarning, "clock: the CMOS clock cannot be read: system time starts in 1970");
+    }
+    KiBootSystemTime = (Cmos + SECONDS_1601_TO_1970) * UNITS_PER_SECOND;
+}
+
+/* On every processor at once: nobody may read less than what somebody has read before. */
+static ULONG_PTR KiWarpTest(ULONG_PTR Context)
+{
+    UNREFERENCED_PARAMETER(Context);
+    for (ULONG Round = 0; Round < WARP_ROUNDS; Round++)
+    {
+        LONG64 Latest = ReadAcquire64(&KiLatestTsc);
+        LONG64 Mine;
+
+        _mm_lfence();
+        Mine = (LONG64)__rdtsc();
+        if (Mine < Latest)
+        {
+            InterlockedIncrement(&KiWarps);
+        }
+        InterlockedCompareExchange64(&KiLatestTsc, Mine, Latest);
+    }
+    return 0;
+}
+
+VOID KiFinishTime(VOID)
+{
+    ULONG64 Now = KeQueryInterruptTime();
+
+    KeIpiGenericCall(KiWarpTest, 0);
+    if (KiWarps != 0)
+    {
+        KiLog(KiLogWarning, "clock: the TSC went back %d times between CPUs", KiWarps);
+    }
+    HalpChooseCounter(KiWarps == 0);
+    KiSetMultiplier();
+    KiTimeAtChange = Now;
+    KiCounterAtChange = HalpQueryCounter();
+}
