@@ -30,7 +30,7 @@ CFLAGS := -std=gnu11 -O2 -g -DDBG=$(DBG) $(INCLUDES) \
     -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
     -Wno-multichar -Wframe-larger-than=4096
 ASFLAGS := -f elf64 -g -F dwarf -w+error -I$(OUT)/
-LDFLAGS := -nostdlib -static -z max-page-size=4096 -z noexecstack --build-id=none -T linker.ld
+LDFLAGS := -nostdlib -static --no-warn-rwx-segments -z max-page-size=4096 -z noexecstack --build-id=none -T linker.ld
 
 C_SOURCES := $(sort $(wildcard boot/*.c arch/x86_64/*/*.c kernel/*/*.c drivers/*.c drivers/*/*.c \
     lib/*.c tests/kernel/*.c tests/bench/*.c))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * control.c - internal control requests: the class's connection (netport.h) and the tests' handles
- * (e1000ctl.h). PASSIVE_LEVEL; the I/O manager sends them one at a time, never during start or stop.
+ * (e1000ctl.h). PASSIVE_LEVEL; the sender sends one at a time, and none during start or stop.
  */
 #include "e1000.h"
 

@@ -4,8 +4,8 @@
  *
  * PURPOSE
  *   Everything an interrupt asks for that need not happen at device IRQL: frames received and
- *   answered, transmit buffers taken back, link changes noted. At DISPATCH_LEVEL the processor still
- *   takes device interrupts, so other devices, and this one's ISR, are not held up.
+ *   answered, transmit buffers taken back, link changes noted. At DISPATCH_LEVEL the processor
+ *   still takes device interrupts, so other devices, and this one's ISR, are not held up.
  *
  * HOW IT WORKS
  *   One run is: take the state area; work the rings under RingLock; finish. A run processes at most
@@ -18,15 +18,15 @@
  *       (masked, queued)    -> run -> (masked, queued)       budget used up
  *                                  -> (unmasked, no DPC)     ring empty
  *
- *   "Masked" always has a DPC queued or running, so reception cannot stall: the ISR queues one after
- *   masking, and a run ends in one of the two ways above. A frame that arrives after the run found
- *   the ring empty and before it unmasks has set its cause in ICR already; unmasking raises the line
- *   at once. That closes the classic gap without a second look at the ring.
+ *   "Masked" always has a DPC queued or running, so reception cannot stall: the ISR queues one
+ *   after masking, and a run ends in one of the two ways above. A frame that arrives after the run
+ *   found the ring empty and before it unmasks has set its cause in ICR already; unmasking raises
+ *   the line at once. That closes the classic gap without a second look at the ring.
  *
  *   Two runs at the same time are normal. A DPC is out of its queue before it runs, so an interrupt
- *   (a link change, say) that arrives meanwhile queues it again, and on another processor if that is
+ *   that arrives meanwhile (a link change, say) queues it again, on another processor if that is
  *   where the interrupt or the target is. Each run takes what is in the area at its own time, and
- *   the rings go by RingLock. If one unmasks while the other has queued itself the worst is an
+ *   the rings go by RingLock. If one unmasks while the other has queued itself, the worst is an
  *   interrupt that finds nothing to do.
  *
  *   Stop sets Stopping under InterruptLock. Both insertions test or follow it under the same lock,

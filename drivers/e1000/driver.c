@@ -3,8 +3,8 @@
  * driver.c - the 82540EM driver as the I/O manager sees it: entry, AddDevice, dispatch.
  *
  * A function driver: its device lies on the bus's device object and under the responder's. Start is
- * done by the bus first (the request goes down and comes back), then here with the resources the bus
- * assigned.
+ * done by the bus first (the request goes down and comes back), then here, with the resources that
+ * came with the request.
  */
 #include "e1000.h"
 

@@ -250,8 +250,8 @@ FORCEINLINE ULONG64 E1000StateSum(const E1000_STATE_AREA *Area)
     return (ULONG64)Area->Sequence + Area->Taken + Area->Outstanding + Area->Causes;
 }
 
-/* ------------------------------------------------------------------ receive.c, transmit.c: all under
- * RingLock, at DISPATCH_LEVEL, with Running TRUE. */
+/* ------------------------------------------------------------------ receive.c, transmit.c: all at
+ * DISPATCH_LEVEL under RingLock, with Running TRUE, where nothing else is said. */
 
 /* Processes at most Budget descriptors; returns how many. */
 ULONG E1000ReceiveFrames(PE1000_EXTENSION Extension, ULONG Budget);
@@ -298,7 +298,8 @@ VOID E1000ProgramRings(PE1000_EXTENSION Extension);
 /* Starts both engines. */
 VOID E1000StartEngines(PE1000_EXTENSION Extension);
 
-/* At most once a second: stops the engines, drops what is in flight, starts afresh. Under RingLock. */
+/* At most once a second: stops the engines, drops what is in flight, starts afresh. Under
+ * RingLock. */
 VOID E1000ResetRings(PE1000_EXTENSION Extension, PCSTR Reason);
 
 /* Reads STATUS, logs a change. Under RingLock. */

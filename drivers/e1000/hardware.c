@@ -2,9 +2,9 @@
 /*
  * hardware.c - the device's registers outside the data path: reset, address, rings, link.
  *
- * The order is the manual's (317453, 14.3-14.5). Nothing is taken for granted that a register can be
- * told: an emulated device may answer a reset by clearing the reset bit and nothing else, and the
- * firmware may have left the receiver running. Every wait is bounded.
+ * The order is the manual's (317453, 14.3-14.5). Nothing is taken for granted that a register can
+ * be told: an emulated device may answer a reset by clearing the reset bit and nothing else, and
+ * the firmware may have left the receiver running. Every wait is bounded.
  */
 #include "e1000.h"
 

@@ -2,10 +2,10 @@
 /*
  * init.c - start and stop: resources, rings, the interrupt and the proof that it works.
  *
- * Start goes from harmless to armed: memory space on, device reset, rings built, interrupt connected
- * and proven, and only then bus mastering and the engines. Stop undoes it in reverse and copes with
- * a start that ended half way, so a failed start leaves nothing behind and may be tried again with
- * another line.
+ * Start goes from harmless to armed: memory space on, device reset, rings built, interrupt
+ * connected and proven, and only then bus mastering and the engines. Stop undoes it in reverse and
+ * copes with a start that ended half way, so a failed start leaves nothing behind and may be tried
+ * again with another line.
  */
 #include "e1000.h"
 

@@ -6,7 +6,7 @@
  *
  *     (device, 0) -> (driver, 1)   the frame is in memory, the device writes the descriptor back
  *     (driver, 1) -> (driver, 0)   processed: E1000RecycleDescriptor
- *     (driver, 0) -> (device, 0)   the tail register moves past it, for E1000_RX_RETURN_BATCH at once
+ *     (driver, 0) -> (device, 0)   the tail moves past it, E1000_RX_RETURN_BATCH at a time
  *
  * The buffer is answered from where it lies and never leaves its descriptor, so nothing is copied
  * and nothing can leak. What the descriptor says is checked before it is believed: the ring is
@@ -82,8 +82,8 @@ static VOID E1000Deliver(PE1000_EXTENSION Extension, const UCHAR *Frame, ULONG L
     E1000QueueTransmit(Extension, ReplyLength);
 }
 
-/* (driver, 1) -> (driver, 0), and in batches (device, 0). The address is written again each time: if
- * something has written over the ring, the next use of this descriptor heals it. */
+/* (driver, 1) -> (driver, 0), and in batches (device, 0). The address is written again each time:
+ * if something has written over the ring, the next use of this descriptor heals it. */
 static VOID E1000RecycleDescriptor(PE1000_EXTENSION Extension)
 {
     ULONG Index = Extension->RxNext;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * twins.c - checked builds: the DPC's way into the state area, right and wrong on demand, and the
- * delay points that make the wrong ways fail every time. A test that passes with a twin selected has
- * no power; see E1000_TWIN in e1000ctl.h for what each must show.
+ * delay points that make the wrong ways fail every time. A test that passes with a twin selected
+ * has no power; see E1000_TWIN in e1000ctl.h for what each must show.
  */
 #include "e1000.h"
 

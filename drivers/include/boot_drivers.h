@@ -2,9 +2,9 @@
 /*
  * boot_drivers.h - the drivers linked into the kernel, and which devices they are for.
  *
- * What a registry and INF files say elsewhere is two tables here. For each driver in BootDrivers the
- * I/O manager makes a driver object and calls DriverInit once. For each PCI function it enumerates
- * it makes a physical device object and then:
+ * What a registry and INF files say elsewhere is two tables here. For each driver in BootDrivers
+ * the I/O manager makes a driver object and calls DriverInit once. For each PCI function it
+ * enumerates it makes a physical device object and then:
  *
  *   1. takes the first entry of BootDeviceMatches whose HardwareId is one of the function's ids;
  *      without one the function gets no stack;

@@ -18,11 +18,11 @@
 #define IOCTL_E1000_QUERY_STATISTICS E1000_CTL_CODE(0x900)
 
 /* In: ULONG, a processor index. From the next insertion on the DPC runs there, and is inserted with
- * MediumHighImportance so that a busy target is interrupted. It cannot be taken back, only moved. */
+ * MediumHighImportance, so a busy target is interrupted. It cannot be taken back, only moved. */
 #define IOCTL_E1000_SET_DPC_TARGET E1000_CTL_CODE(0x901)
 
-/* In: ULONG, bits of E1000_CAUSE_MASK. Writes them to the interrupt cause set register, so that the device
- * interrupts as if they had happened. Only E1000_CAUSE_LSC has no effect beyond the interrupt. */
+/* In: ULONG, bits of E1000_CAUSE_MASK. Writes them to the interrupt cause set register, so that the
+ * device interrupts as if they had happened. LSC has no effect beyond the interrupt. */
 #define IOCTL_E1000_FIRE_CAUSES E1000_CTL_CODE(0x902)
 
 /* In: E1000_TWIN as a ULONG. Checked builds only, else STATUS_NOT_SUPPORTED. */
@@ -56,7 +56,7 @@ typedef enum _E1000_TWIN
     E1000TwinMaximum
 } E1000_TWIN;
 
-/* Widens the windows in which the twins fail; with the correct code nothing may change but speed. */
+/* Widens the windows in which the twins fail; the correct code may only become slower. */
 typedef struct _E1000_DELAY
 {
     ULONG Microseconds; /* the longest stall at a delay point, 0..1000; 0: none             */

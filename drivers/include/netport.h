@@ -3,13 +3,13 @@
  * netport.h - the contract between a NIC driver (the port) and the responder above it (the class).
  *
  * It follows NT's class/port connection, as between a keyboard class driver and its port driver
- * (Microsoft: "IOCTL_INTERNAL_KEYBOARD_CONNECT", "CONNECT_DATA structure"): the class device lies on
- * top of the port's device stack, and once the stack has started the class sends a connect request
- * down it that exchanges two routines. From then on a frame is one direct call at DISPATCH_LEVEL,
- * without an IRP.
+ * (Microsoft: "IOCTL_INTERNAL_KEYBOARD_CONNECT", "CONNECT_DATA structure"): the class device lies
+ * on top of the port's device stack, and once the stack has started the class sends a connect
+ * request down it that exchanges two routines. From then on a frame is one direct call at
+ * DISPATCH_LEVEL, without an IRP.
  *
- * Every request here is an IRP_MJ_INTERNAL_DEVICE_CONTROL sent at PASSIVE_LEVEL and completed before
- * the dispatch routine returns. NET_PORT_INFORMATION and NET_CONNECT_DATA travel as
+ * Every request here is an IRP_MJ_INTERNAL_DEVICE_CONTROL sent at PASSIVE_LEVEL and completed
+ * before the dispatch routine returns. NET_PORT_INFORMATION and NET_CONNECT_DATA travel as
  * Type3InputBuffer (METHOD_NEITHER), the others in the system buffer (METHOD_BUFFERED).
  */
 #pragma once

@@ -261,8 +261,8 @@ static NTSTATUS NetAddDevice(PDRIVER_OBJECT DriverObject, PDEVICE_OBJECT Physica
     PNET_EXTENSION Extension;
     NTSTATUS Status;
 
-    Status = IoCreateDevice(DriverObject, sizeof(NET_EXTENSION), NULL, FILE_DEVICE_NETWORK, 0, FALSE,
-                            &DeviceObject);
+    Status = IoCreateDevice(DriverObject, sizeof(NET_EXTENSION), NULL, FILE_DEVICE_NETWORK, 0,
+                            FALSE, &DeviceObject);
     if (!NT_SUCCESS(Status))
     {
         return Status;

@@ -102,8 +102,9 @@ ULONG NetProcessFrame(PNET_INTERFACE Interface, const UCHAR *Frame, ULONG Length
 BOOLEAN NetSetAddress(PNET_INTERFACE Interface, const NET_ADDRESS *Address)
 {
     const UCHAR *Octets = Address->Address;
-    ULONG Host = (ULONG)Octets[0] << 24 | (ULONG)Octets[1] << 16 | (ULONG)Octets[2] << 8 | Octets[3];
     ULONG Broadcast = 0;
+    ULONG Host = (ULONG)Octets[0] << 24 | (ULONG)Octets[1] << 16 | (ULONG)Octets[2] << 8 |
+                 (ULONG)Octets[3];
 
     if (Octets[0] == 0 || Octets[0] == 127 || Octets[0] >= 224 || Address->PrefixLength > 32)
     {

@@ -3,9 +3,9 @@
  * icmp.c - ICMP echo (RFC 792): the request comes back with its type changed.
  *
  * The message is copied and verified in one pass. Only the type differs in the reply, so its
- * checksum follows from the request's: taking 8 out of the sum adds 8 to the sum's complement. Where
- * the result is zero this arithmetic gives 0xFFFF and not 0, which is what RFC 1624 section 3 asks
- * for: over a message of zeros only 0xFFFF is valid.
+ * checksum follows from the request's (RFC 1624): taking 8 out of the sum adds 8 to the sum's
+ * complement. One's complement has two zeros, and which of them is meant the shortcut cannot know;
+ * then, once in 65,536 messages, the sum is taken again.
  */
 #include "net.h"
 
@@ -16,7 +16,8 @@
 
 ULONG IcmpProcess(PNET_INTERFACE Interface, const UCHAR *Message, ULONG Length, UCHAR *Reply)
 {
-    ULONG Checksum;
+    ULONG Sum;
+    USHORT Checksum;
 
     if (Length < ICMP_HEADER)
     {
@@ -31,10 +32,17 @@ ULONG IcmpProcess(PNET_INTERFACE Interface, const UCHAR *Message, ULONG Length, 
         return NetDrop(Interface, NetDropIcmpChecksum);
     }
 
-    Checksum = (ULONG)NetGet16(Message + ICMP_CHECKSUM) + ICMP_ECHO_REQUEST;
-
     NetPut16(Reply, 0);
-    NetPut16(Reply + ICMP_CHECKSUM, (USHORT)(Checksum + (Checksum >> 16)));
+
+    Sum = (ULONG)NetGet16(Message + ICMP_CHECKSUM) + ICMP_ECHO_REQUEST;
+    Checksum = (USHORT)(Sum + (Sum >> 16));
+
+    if (Checksum == MAXUSHORT)
+    {
+        NetPut16(Reply + ICMP_CHECKSUM, 0);
+        Checksum = (USHORT)~NetSumFold(NetSum(Reply, Length, 0));
+    }
+    NetPut16(Reply + ICMP_CHECKSUM, Checksum);
 
     NetCount(Interface, NetIcmpReplies);
     return Length;

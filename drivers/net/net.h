@@ -30,7 +30,8 @@ typedef struct DECLSPEC_ALIGN(64) _NET_INTERFACE
     /* Written before the interface is connected, constant after. */
     UCHAR MacAddress[NET_MAC_LENGTH];
 
-    /* Written by this processor alone at DISPATCH_LEVEL; read by any (aligned words do not tear). */
+    /* Written by this processor alone at DISPATCH_LEVEL; read by any: aligned words do not
+     * tear. */
     ULONG64 Counters[NetCounterMaximum];
 } NET_INTERFACE, *PNET_INTERFACE;
 

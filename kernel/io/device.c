@@ -26,8 +26,8 @@ FORCEINLINE PIOP_DEVICE IopDeviceOf(PDEVICE_OBJECT DeviceObject)
     return CONTAINING_RECORD(DeviceObject, IOP_DEVICE, Object);
 }
 
-/* IoCreateDevice - see io.h. STATUS_INVALID_PARAMETER for a DeviceName, or an extension of more than
- * 64 KiB less one. DeviceCharacteristics and Exclusive matter to user mode alone. */
+/* IoCreateDevice - see io.h. STATUS_INVALID_PARAMETER for a DeviceName, or an extension of more
+ * than 64 KiB less one. DeviceCharacteristics and Exclusive matter to user mode alone. */
 NTSTATUS IoCreateDevice(PDRIVER_OBJECT DriverObject, ULONG DeviceExtensionSize,
                         PUNICODE_STRING DeviceName, ULONG DeviceType, ULONG DeviceCharacteristics,
                         BOOLEAN Exclusive, PDEVICE_OBJECT *DeviceObject)
@@ -133,7 +133,7 @@ PDEVICE_OBJECT IopGetTopOfStack(PDEVICE_OBJECT DeviceObject)
 }
 
 /* IoAttachDeviceToDeviceStack - see io.h. NULL, and nothing changed, if the device on top is still
- * being initialized or has been deleted, or if the stack would be deeper than an IRP can be. */
+ * being initialized, or if the stack would be deeper than an IRP can be. */
 PDEVICE_OBJECT IoAttachDeviceToDeviceStack(PDEVICE_OBJECT SourceDevice, PDEVICE_OBJECT TargetDevice)
 {
     KIRQL OldIrql;
@@ -145,8 +145,7 @@ PDEVICE_OBJECT IoAttachDeviceToDeviceStack(PDEVICE_OBJECT SourceDevice, PDEVICE_
 
     PDEVICE_OBJECT Top = IopTopOfStackLocked(TargetDevice);
 
-    if ((Top->Flags & DO_DEVICE_INITIALIZING) != 0 || IopDeviceOf(Top)->DeletePending ||
-        Top->StackSize >= IRP_MAXIMUM_STACK)
+    if ((Top->Flags & DO_DEVICE_INITIALIZING) != 0 || Top->StackSize >= IRP_MAXIMUM_STACK)
     {
         Top = NULL;
     }
@@ -160,8 +159,8 @@ PDEVICE_OBJECT IoAttachDeviceToDeviceStack(PDEVICE_OBJECT SourceDevice, PDEVICE_
     return Top;
 }
 
-/* IoDetachDevice - see io.h. TargetDevice is the lower of the two; if it was deleted meanwhile, this
- * is its end. */
+/* IoDetachDevice - see io.h. TargetDevice is the lower of the two; if it was deleted meanwhile,
+ * this is its end. */
 VOID IoDetachDevice(PDEVICE_OBJECT TargetDevice)
 {
     PIOP_DEVICE Whole = IopDeviceOf(TargetDevice);

@@ -22,8 +22,8 @@
 _IRQL_requires_(PASSIVE_LEVEL)
 VOID IopInitialize(VOID);
 
-/* The top of the stack that holds the Index-th device which DriverName's driver created, or NULL. */
-_IRQL_requires_max_(DISPATCH_LEVEL)
+/* The top of the stack that holds the Index-th device which DriverName's driver created, or NULL.
+*/ _IRQL_requires_max_(DISPATCH_LEVEL)
 PDEVICE_OBJECT IopFindDevice(PCSTR DriverName, ULONG Index);
 
 /*
@@ -53,8 +53,8 @@ DRIVER_DISPATCH IopInvalidDeviceRequest;
  * stack. KiRankIopDevices, DISPATCH_LEVEL. */
 extern KSPIN_LOCK IopDatabaseLock;
 
-/* The driver of that name, loaded now if it was not. On failure no driver object is left; the status
- * is what the driver's own initialization returned, or STATUS_INSUFFICIENT_RESOURCES. */
+/* The driver of that name, loaded now if it was not. On failure no driver object is left; the
+ * status is what the driver's own initialization returned, or STATUS_INSUFFICIENT_RESOURCES. */
 _IRQL_requires_(PASSIVE_LEVEL)
 NTSTATUS IopLoadDriver(PCSTR Name, PDRIVER_INITIALIZE DriverInit,
                        _Out_ PDRIVER_OBJECT *DriverObject);
@@ -103,8 +103,8 @@ typedef struct _IOP_PCI_BAR
 
 /*
  * Makes sense of a function's base address registers: Values as they read, Masks as they read after
- * all ones were written. What firmware left unassigned, what lies outside the address space and what
- * no hardware answers comes out as CmResourceTypeNull. Returns how many are usable.
+ * all ones were written. What firmware left unassigned, what lies outside the address space and
+ * what no hardware answers comes out as CmResourceTypeNull. Returns how many are usable.
  */
 ULONG IopPciDecodeBars(const ULONG Values[IOP_PCI_BARS], const ULONG Masks[IOP_PCI_BARS],
                        IOP_PCI_BAR Bars[IOP_PCI_BARS]);

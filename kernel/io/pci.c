@@ -220,9 +220,9 @@ typedef struct _IOP_PCI_ENUMERATION
 } IOP_PCI_ENUMERATION, *PIOP_PCI_ENUMERATION;
 
 /*
- * TRUE if the function must keep writing to memory though no driver of ours runs it: bridges pass on
- * what others write, a display may keep its frame in memory, an IOAPIC's interrupts are writes, and
- * behind a USB controller the BIOS may serve the keyboard.
+ * TRUE if the function must keep writing to memory though no driver of ours runs it: bridges pass
+ * on what others write, a display may keep its frame in memory, an IOAPIC's interrupts are writes,
+ * and behind a USB controller the BIOS may serve the keyboard.
  */
 static BOOLEAN IopPciKeepsBusMaster(const IOP_PCI_FUNCTION *Function)
 {

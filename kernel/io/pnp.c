@@ -4,9 +4,9 @@
  *
  * PURPOSE
  *   A driver learns where its device is from one request, IRP_MN_START_DEVICE, whose resource lists
- *   name its addresses and its interrupt. Whoever sends that request has to know them. Addresses are
- *   in the device's own registers; the interrupt line is not, and without firmware's AML it can only
- *   be guessed. So a guess is never trusted: the driver proves it or the next one is tried.
+ *   name its addresses and its interrupt. Whoever sends that request has to know them. Addresses
+ *   are in the device's own registers; the interrupt line is not, and without firmware's AML it can
+ *   only be guessed. So a guess is never trusted: the driver proves it or the next one is tried.
  *
  * HOW IT WORKS
  *   Enumeration makes a device object for each PCI function that boot_drivers.h lists (pci.c). Then
@@ -32,8 +32,8 @@
  *
  * ORDERING
  *   Bus mastering is off in every device before the first is started, and turned on by its own
- *   driver after the reset, so nothing writes to memory that firmware thought it owned. A PCI device
- *   decodes only from IRP_MN_START_DEVICE on.
+ *   driver after the reset, so nothing writes to memory that firmware thought it owned. A PCI
+ *   device decodes only from IRP_MN_START_DEVICE on.
  *
  * FURTHER READING
  *   Microsoft: "Starting a Device in a Function Driver", "IRP_MN_START_DEVICE", "CM_RESOURCE_LIST
@@ -209,24 +209,16 @@ static VOID IopSendAddress(PIOP_PCI_DEVICE Device)
 
 /* ------------------------------------------------------------------ Finding the line. */
 
-/* A vector for the line, or 0: none is free, or the line is in use with the other polarity. */
+/* A vector for the line, the one it has or a new one; 0 if none is free. */
 static ULONG IopAssignVector(const HALP_LINE *Line)
 {
-    for (ULONG Index = 0; Index < RTL_NUMBER_OF(IopLineIrqls); Index++)
+    ULONG Vector = 0;
+
+    for (ULONG Index = 0; Vector == 0 && Index < RTL_NUMBER_OF(IopLineIrqls); Index++)
     {
-        ULONG Vector = HalpAssignVector(Line, IopLineIrqls[Index]);
-
-        if (Vector != 0)
-        {
-            HALP_LINE Assigned;
-
-            return HalpVectorLine(Vector, &Assigned) && Assigned.Mode == Line->Mode &&
-                           Assigned.Polarity == Line->Polarity
-                       ? Vector
-                       : 0;
-        }
+        Vector = HalpAssignVector(Line, IopLineIrqls[Index]);
     }
-    return 0;
+    return Vector;
 }
 
 /* Offers the candidates one after the other; STATUS_DEVICE_CONFIGURATION_ERROR if none is it. */

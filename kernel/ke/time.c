@@ -117,13 +117,14 @@ static ULONG_PTR KiWarpTest(ULONG_PTR Context)
 
 VOID KiFinishTime(VOID)
 {
-    ULONG64 Now = KeQueryInterruptTime();
+    ULONG64 Now;
 
     KeIpiGenericCall(KiWarpTest, 0);
     if (KiWarps != 0)
     {
         KiLog(KiLogWarning, "clock: the TSC went back %d times between CPUs", KiWarps);
     }
+    Now = KeQueryInterruptTime();
     HalpChooseCounter(KiWarps == 0);
     KiSetMultiplier();
     KiTimeAtChange = Now;

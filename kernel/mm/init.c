@@ -24,9 +24,9 @@ VOID MiInitializeMemory(PBOOT_INFO BootInfo)
     ExpInitializePool();
     MiInitializeIoSpace();
     MiInitializeStackSpace();
-    KiLog(KiLogInfo, "mm: %llu MiB in use, page-frame database %llu KiB\n",
-          (unsigned long long)(MiTotalPages() >> (20 - PAGE_SHIFT)),
-          (unsigned long long)((MiTotalPages() - MiFreePages()) << (PAGE_SHIFT - 10)));
+    KiLog(KiLogInfo, "mm: %llu MiB in use, page-frame database %llu KiB",
+          MiTotalPages() >> (20 - PAGE_SHIFT),
+          (MiTotalPages() - MiFreePages()) << (PAGE_SHIFT - 10));
 }
 
 VOID MiQueryStatistics(PMI_STATISTICS Statistics)

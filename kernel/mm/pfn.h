@@ -69,7 +69,7 @@ VOID MiInitializePageFrames(PBOOT_INFO BootInfo);
 
 /*
  * PageCount consecutive frames, on Node if it has them, else on another; the first one's physical
- * address, or 0 exactly if no node has such a block. Limits may be NULL. Contents undefined. The
+ * address, or 0 if no node has such a block. Limits may be NULL. Contents undefined. The
  * page-frame lock is taken inside.
  */
 _IRQL_requires_max_(DISPATCH_LEVEL)

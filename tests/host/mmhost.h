@@ -59,7 +59,7 @@ VOID KeBugCheckEx(ULONG BugCheckCode, ULONG_PTR BugCheckParameter1, ULONG_PTR Bu
 {
     if (!HostBugCheckExpected)
     {
-        fprintf(stderr, "bug check %#x (%#lx, %#lx, %#lx, %#lx)\n", BugCheckCode,
+        fprintf(stderr, "bug check %#x (%#llx, %#llx, %#llx, %#llx)\n", BugCheckCode,
                 BugCheckParameter1, BugCheckParameter2, BugCheckParameter3, BugCheckParameter4);
         abort();
     }
@@ -89,7 +89,7 @@ VOID KeBugCheckEx(ULONG BugCheckCode, ULONG_PTR BugCheckParameter1, ULONG_PTR Bu
 
 VOID KiAssertionFailed(PCSTR Condition, PCSTR File, ULONG Line, ULONG_PTR Value1, ULONG_PTR Value2)
 {
-    fprintf(stderr, "%s:%u: %s (%#lx, %#lx)\n", File, Line, Condition, Value1, Value2);
+    fprintf(stderr, "%s:%u: %s (%#llx, %#llx)\n", File, Line, Condition, Value1, Value2);
     abort();
 }
 

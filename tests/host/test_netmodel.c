@@ -174,7 +174,8 @@ static void RandomFrames(void **State)
         {
             Frame[HostRandomBelow(Length)] = (UCHAR)HostRandom();
         }
-        if (Kind != 0 && HostRandomBelow(2) && (Frame[14] & 15) >= 5 && 14 + 4 * (Frame[14] & 15u) <= Length)
+        if (Kind != 0 && HostRandomBelow(2) && (Frame[14] & 15) >= 5 &&
+            14 + 4 * (Frame[14] & 15u) <= Length)
         {
             SealIp(Frame);
         }

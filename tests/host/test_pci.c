@@ -577,6 +577,7 @@ static void RouteBehindBridges(void **State)
     AddBridge(0, 4, 0, 1, 3);
     AddBridge(1, 2, 0, 3, 3);
     AddBridge(0, 30, 0, 4, 4);
+    AddBridge(0, 3, 0, 8, 9); /* leads past all of them */
 
     Route(1, 1, 1); /* bridge pin (0 + 1) = B; slot 4, B: 20 + 5 mod 4 */
     AssertCandidate(0, 21, HalpActiveHigh, "ICH9 wiring");
@@ -649,6 +650,10 @@ static void RouteLineRegister(void **State)
     Nic->Registers[0x3C] = 0xFF;
     Route(0, 3, 1);
     AssertCandidate(0, 16, HalpActiveLow, "probe");
+    LineCount = 300; /* 255 would be a line */
+    Route(0, 3, 1);
+    AssertCandidate(0, 16, HalpActiveLow, "probe");
+    LineCount = 24;
     Nic->Registers[0x3C] = 77; /* no such line */
     Route(0, 3, 1);
     AssertCandidate(0, 16, HalpActiveLow, "probe");

@@ -46,6 +46,7 @@ ULONG HalpPciRead(ULONG Bus, ULONG Device, ULONG Number, ULONG Offset, ULONG Siz
 {
     ULONG Value = MAXULONG;
 
+    assert_int_equal(Offset & (Size - 1), 0);
     for (ULONG Index = 0; Bus == 0 && Number == 0 && Index < FunctionCount; Index++)
     {
         if (Functions[Index].Device == Device)
@@ -58,6 +59,7 @@ ULONG HalpPciRead(ULONG Bus, ULONG Device, ULONG Number, ULONG Offset, ULONG Siz
 
 VOID HalpPciWrite(ULONG Bus, ULONG Device, ULONG Number, ULONG Offset, ULONG Size, ULONG Value)
 {
+    assert_int_equal(Offset & (Size - 1), 0);
     for (ULONG Index = 0; Bus == 0 && Number == 0 && Index < FunctionCount; Index++)
     {
         FUNCTION *Function = &Functions[Index];
@@ -89,6 +91,7 @@ ULONG HalpAssignVector(const HALP_LINE *Line, KIRQL Irql)
     {
         if (VectorLines[Vector].Gsi == Line->Gsi)
         {
+            VectorLines[Vector] = *Line;
             return Vector;
         }
     }
@@ -103,12 +106,6 @@ ULONG HalpAssignVector(const HALP_LINE *Line, KIRQL Irql)
     return 0;
 }
 
-BOOLEAN HalpVectorLine(ULONG Vector, PHALP_LINE Line)
-{
-    *Line = VectorLines[Vector];
-    return Line->Gsi != 0;
-}
-
 KAFFINITY KeQueryActiveProcessors(VOID)
 {
     return 0xF;
@@ -119,8 +116,8 @@ ULONGLONG KeQueryInterruptTime(VOID)
     return InterruptTime += 1000;
 }
 
-/* No other processor is here, and the IRQL is the test's own: locks and levels are tested where they
- * are made. */
+/* No other processor is here, and the IRQL is the test's own: locks and levels are tested where
+ * they are made. */
 KIRQL KeAcquireSpinLockRaiseToDpc(PKSPIN_LOCK SpinLock)
 {
     assert_int_equal(*SpinLock & 1, 0);
@@ -198,7 +195,7 @@ DECLSPEC_NORETURN VOID KeBugCheckEx(ULONG Code, ULONG_PTR Parameter1, ULONG_PTR 
 DECLSPEC_NORETURN VOID KiAssertionFailed(PCSTR Condition, PCSTR File, ULONG Line, ULONG_PTR Value1,
                                          ULONG_PTR Value2)
 {
-    printf("# assertion %s, %s:%u (%lx, %lx)\n", Condition, File, Line, Value1, Value2);
+    printf("# assertion %s, %s:%u (%llx, %llx)\n", Condition, File, Line, Value1, Value2);
     KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, 0, 0, 0, 0);
 }
 
@@ -588,25 +585,35 @@ static void AMissingDriverIsNoDisaster(void **State)
     assert_non_null(IopFindDevice("net", 0));
 }
 
-/* A line whose vector is taken with the other polarity is not offered; a full class gives way to the
- * next. */
+/* A line that has a vector keeps it, whatever its IRQL; a full class gives way to the next; and
+ * without any free vector a line is not offered. */
 static void VectorsComeFromTheTable(void **State)
 {
+    static const ULONG Lines[] = {20, 21}, Vectors[] = {0xA7, 0x70};
+
     (void)State;
     AddNic(3, NIC_ID);
-    VectorLines[0x77] = (HALP_LINE){20, LevelSensitive, HalpActiveHigh};
-    for (ULONG Vector = 0x60; Vector < 0x70; Vector++)
+    VectorLines[0xA7] = (HALP_LINE){20, LevelSensitive, HalpActiveHigh};
+    for (ULONG Vector = 0x50; Vector < 0x80; Vector++)
     {
         VectorLines[Vector] = (HALP_LINE){100 + Vector, LevelSensitive, HalpActiveLow};
     }
+    VectorLines[0x70].Gsi = 0;
+    StartAnswer[0] = StartAnswer[1] = STATUS_DEVICE_CONFIGURATION_ERROR;
     IopInitialize();
-    assert_int_equal(StartCount, 1);
-    assert_int_equal(
-        FindResource(&StartRaw[0], CmResourceTypeInterrupt)->u.Interrupt.Vector, 21);
-    assert_int_equal(
-        FindResource(&StartTranslated[0], CmResourceTypeInterrupt)->u.Interrupt.Vector, 0x70);
-    assert_int_equal(
-        FindResource(&StartTranslated[0], CmResourceTypeInterrupt)->u.Interrupt.Level, 7);
+    assert_int_equal(StartCount, 3);
+    for (ULONG Start = 0; Start < 2; Start++)
+    {
+        const CM_PARTIAL_RESOURCE_DESCRIPTOR *Raw, *Translated;
+
+        Raw = FindResource(&StartRaw[Start], CmResourceTypeInterrupt);
+        Translated = FindResource(&StartTranslated[Start], CmResourceTypeInterrupt);
+        assert_int_equal(Raw->u.Interrupt.Vector, Lines[Start]);
+        assert_int_equal(Translated->u.Interrupt.Vector, Vectors[Start]);
+        assert_int_equal(Translated->u.Interrupt.Level, VECTOR_IRQL(Vectors[Start]));
+    }
+    assert_null(FindResource(&StartTranslated[2], CmResourceTypeInterrupt));
+    assert_int_equal(VectorLines[0xA7].Polarity, HalpActiveLow);
 }
 
 static void OnlyOneNetworkCardStarts(void **State)

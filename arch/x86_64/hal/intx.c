@@ -5,8 +5,8 @@
  * The answer is in firmware's AML, which this kernel does not run. What can be known without it: a
  * bridge rotates the pins of what lies behind it, and two chipsets are wired one way only. After
  * those come what firmware wrote into the device, and then every line that PCI devices use. None of
- * this is certain, so each answer is a candidate, with the rule that named it: the bus tries them in
- * this order, and the driver proves one by interrupting itself.
+ * this is certain, so each answer is a candidate, with the rule that named it: the bus tries them
+ * in this order, and the driver proves one by interrupting itself.
  *
  * A wrong polarity makes a quiet line look busy for ever. Real boards pull PCI lines low; QEMU's
  * are active high (its AML says so, and KVM's IOAPIC obeys), so QEMU is told apart by the subsystem

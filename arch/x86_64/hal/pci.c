@@ -8,8 +8,8 @@
  * the ports did. Where there are no ports the window serves everything. A bus's window is mapped
  * when something first asks for it.
  *
- * The ports are a pair, address then data, so they need a lock; it is held at HIGH_LEVEL because any
- * IRQL may ask. Sources: PCI Local Bus 3.0, 3.2.2.3.2 ("Software Generation of Configuration
+ * The ports are a pair, address then data, so they need a lock; it is held at HIGH_LEVEL because
+ * any IRQL may ask. Sources: PCI Local Bus 3.0, 3.2.2.3.2 ("Software Generation of Configuration
  * Transactions"); PCI Express Base, "PCI Express Enhanced Configuration Access Mechanism".
  */
 #include "halp.h"

@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT */
+#include <start.h>
+VOID KtRunBenchmarks(PCSTR Pattern) { UNREFERENCED_PARAMETER(Pattern); }

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* registry.c - the suites, in the order they run: from what everything else stands on upwards. */
+#include "runner.h"
+
+#define SUITES(Suite)                                                                              \
+    Suite(KtProcessorSuite)                                                                        \
+    Suite(KtTimeSuite)
+
+#define DECLARE(Suite) extern const KT_SUITE Suite;
+#define REFER(Suite) &Suite,
+
+SUITES(DECLARE)
+
+const KT_SUITE *const KtSuites[] = {SUITES(REFER)};
+const ULONG KtSuiteCount = RTL_NUMBER_OF(KtSuites);
