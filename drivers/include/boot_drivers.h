@@ -10,11 +10,11 @@
  *      without one the function gets no stack;
  *   2. calls AddDevice of FunctionDriver with the physical device, then of UpperDriver, if any,
  *      with the same physical device: each attaches itself on top of the stack (function, upper);
- *   3. sends IRP_MN_START_DEVICE to the top of the stack, with raw and translated resources. If it
+ *   3. sends IOCTL_NET_SET_ADDRESS with the kernel's ip= to the top of each stack with UpperDriver
+ *      "net" (see netport.h): before the start, so that no other address is ever announced;
+ *   4. sends IRP_MN_START_DEVICE to the top of the stack, with raw and translated resources. If it
  *      fails with STATUS_DEVICE_CONFIGURATION_ERROR and the interrupt line was a guess, the same
- *      stack gets the request again with the next candidate line;
- *   4. sends IOCTL_NET_SET_ADDRESS to the top of each stack with UpperDriver "net" if the kernel
- *      option ip= was given (see netport.h).
+ *      stack gets the request again with the next candidate line.
  *
  * A hardware id has the form PCI\VEN_vvvv&DEV_dddd (Microsoft: "Identifiers for PCI Devices"),
  * digits in upper case, compared whole. Only devices that the driver was tested with are listed: an

@@ -22,8 +22,8 @@
 _IRQL_requires_(PASSIVE_LEVEL)
 VOID IopInitialize(VOID);
 
-/* The top of the stack that holds the Index-th device which DriverName's driver created, or NULL.
-*/ _IRQL_requires_max_(DISPATCH_LEVEL)
+/* The top of the stack that holds the Index-th device of DriverName's driver, or NULL. */
+_IRQL_requires_max_(DISPATCH_LEVEL)
 PDEVICE_OBJECT IopFindDevice(PCSTR DriverName, ULONG Index);
 
 /*

@@ -7,11 +7,11 @@
  * that passed it on may not touch it before it comes back, and IoCompleteRequest gives it back.
  *
  * Completed is how it comes back: (0) -> (1) by IoCompleteRequest, once, its last access to the
- * IRP; a waiter spins on it and sets it to 0 again before it owns the IRP. There are no wait objects
- * yet, so a wait is a PAUSE loop at PASSIVE_LEVEL, where DPCs and interrupts go on and may complete
- * the IRP. It has no end, as Microsoft's has none: until the IRP comes back its memory and its
- * buffers are the lower driver's, and no status could say that safely. Each 10 seconds it names the
- * device that holds the IRP. Microsoft: "Handling IRPs", "IoForwardIrpSynchronously".
+ * IRP; a waiter spins on it and sets it to 0 again before it owns the IRP. There are no wait
+ * objects yet, so a wait is a PAUSE loop at PASSIVE_LEVEL, where DPCs and interrupts go on and may
+ * complete the IRP. It has no end, as Microsoft's has none: until the IRP comes back its memory and
+ * its buffers are the lower driver's, and no status could say that safely. Each 10 seconds it names
+ * the device that holds the IRP. Microsoft: "Handling IRPs", "IoForwardIrpSynchronously".
  */
 #include "iop.h"
 

@@ -6,8 +6,8 @@
  * The registers are what firmware and hardware left there, and neither is trusted: a bridge that
  * leads back, a base address beyond the end of the address space and a device that stopped
  * answering all end in a function or a range that is not used. Nothing here but HalpPciRead and
- * HalpPciWrite touches the machine, so it is tested on the host against made-up buses. Source: PCI Local Bus
- * 3.0, 6.1 and 6.2.5.
+ * HalpPciWrite touches the machine, so it is tested on the host against made-up buses. Source: PCI
+ * Local Bus 3.0, 6.1 and 6.2.5.
  */
 #include "iop.h"
 

@@ -313,15 +313,8 @@ VOID IopInitialize(VOID)
     for (PLIST_ENTRY Entry = IopPciDevices.Flink; Entry != &IopPciDevices; Entry = Entry->Flink)
     {
         PIOP_PCI_DEVICE Device = CONTAINING_RECORD(Entry, IOP_PCI_DEVICE, Link);
-        BOOLEAN Network = IopIsNetworkCard(&Device->Function);
 
-        if (Network && HaveNetwork)
-        {
-            KiLog(KiLogInfo, "pci %02X:%02X.%u: a second network card: left alone",
-                  Device->Function.Bus, Device->Function.Device, Device->Function.Function);
-            continue;
-        }
-        HaveNetwork |= IopStartDevice(Device) && Network;
+        HaveNetwork |= IopStartDevice(Device) && IopIsNetworkCard(&Device->Function);
     }
     if (!HaveNetwork)
     {

@@ -22,8 +22,10 @@ VOID KiReportBanner(PBOOT_INFO BootInfo)
     if (BootInfo->RangesDropped != 0 || BootInfo->ModulesDropped != 0 ||
         BootInfo->CommandLineTruncated)
     {
-        KiLog(KiLogWarning, "the loader passed more than fits: %u memory ranges and %u modules "
-              "dropped, command line %s", BootInfo->RangesDropped, BootInfo->ModulesDropped,
+        KiLog(KiLogWarning,
+              "the loader passed more than fits: %u memory ranges and %u modules "
+              "dropped, command line %s",
+              BootInfo->RangesDropped, BootInfo->ModulesDropped,
               BootInfo->CommandLineTruncated ? "cut" : "whole");
     }
 }
@@ -41,11 +43,12 @@ static VOID KiReportReady(VOID)
 
 VOID KiBootWork(PVOID Context)
 {
+    PBOOT_INFO BootInfo = Context;
     BOOLEAN Passed = TRUE;
 
-    UNREFERENCED_PARAMETER(Context);
     KiFinishTime();
     HalpInitializePci();
+    IopFirmwareIsEfi = BootInfo->Efi;
     IopInitialize();
     KiReportReady();
 

@@ -45,7 +45,10 @@ static const struct
     ULONG Code;
     PCSTR Name;
 } KiBugCheckNames[] = {
-#define NAME(Code) {Code, #Code}
+#define NAME(Code)                                                                                 \
+    {                                                                                              \
+        Code, #Code                                                                                \
+    }
     NAME(IRQL_NOT_GREATER_OR_EQUAL),
     NAME(IRQL_NOT_LESS_OR_EQUAL),
     NAME(SPIN_LOCK_ALREADY_OWNED),
@@ -232,9 +235,11 @@ static VOID KiReport(PKPRCB Prcb, ULONG Code, const ULONG_PTR Parameters[4], PKT
             KiReportOther(KiProcessorBlock[Index]);
         }
     }
-    KiLog(KiLogError, "PANIC-JSON: {\"code\":%u,\"name\":\"%s\",\"cpu\":%u,\"irql\":%u,"
-          "\"p\":[%llu,%llu,%llu,%llu]}", Code, KiBugCheckName(Code), Prcb->Index, Irql,
-          Parameters[0], Parameters[1], Parameters[2], Parameters[3]);
+    KiLog(KiLogError,
+          "PANIC-JSON: {\"code\":%u,\"name\":\"%s\",\"cpu\":%u,\"irql\":%u,"
+          "\"p\":[%llu,%llu,%llu,%llu]}",
+          Code, KiBugCheckName(Code), Prcb->Index, Irql, Parameters[0], Parameters[1],
+          Parameters[2], Parameters[3]);
 }
 
 VOID KiBugCheckFrame(ULONG Code, ULONG_PTR Parameter1, ULONG_PTR Parameter2, ULONG_PTR Parameter3,

@@ -287,8 +287,7 @@ static VOID KiRunDpcs(PVOID Context)
     {
         Prcb->RunningDpc = Dpc;
         Prcb->DpcRoutineActive = TRUE;
-        Copy.DeferredRoutine(Dpc, Copy.DeferredContext, Copy.SystemArgument1,
-                             Copy.SystemArgument2);
+        Copy.DeferredRoutine(Dpc, Copy.DeferredContext, Copy.SystemArgument1, Copy.SystemArgument2);
 #if DBG
         if (KeGetCurrentIrql() != DISPATCH_LEVEL)
         {

@@ -127,5 +127,5 @@ VOID KiSystemStartup(PBOOT_INFO BootInfo)
             KiReportBanner(BootInfo);
         }
     }
-    KiEnterIdleThread(KiBootWork);
+    KiEnterIdleThread(KiBootWork, BootInfo);
 }

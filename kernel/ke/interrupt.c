@@ -207,8 +207,10 @@ static VOID KiMaskStorm(ULONG Vector, PKI_VECTOR Entry)
     KiUnlockVectors(OldIrql);
     if (Masked)
     {
-        KiLog(KiLogError, "interrupt storm: GSI %u (vector %02x): %u interrupts that nobody claims: "
-              "line masked", Entry->Line.Gsi, Vector, KI_STORM_LIMIT);
+        KiLog(KiLogError,
+              "interrupt storm: GSI %u (vector %02x): %u interrupts that nobody claims: "
+              "line masked",
+              Entry->Line.Gsi, Vector, KI_STORM_LIMIT);
     }
 }
 

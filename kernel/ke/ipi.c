@@ -108,11 +108,10 @@ static VOID KiAwait(PKI_RENDEZVOUS Request, volatile LONG *Counter, LONG Count)
 
             if (Resent || Laggard == INVALID_PROCESSOR_INDEX)
             {
-                KeBugCheckEx(CLOCK_WATCHDOG_TIMEOUT, RENDEZVOUS_LIMIT_SECONDS, IPI_VECTOR,
-                             Laggard == INVALID_PROCESSOR_INDEX
-                                 ? 0
-                                 : (ULONG_PTR)KiProcessorBlock[Laggard],
-                             Laggard);
+                KeBugCheckEx(
+                    CLOCK_WATCHDOG_TIMEOUT, RENDEZVOUS_LIMIT_SECONDS, IPI_VECTOR,
+                    Laggard == INVALID_PROCESSOR_INDEX ? 0 : (ULONG_PTR)KiProcessorBlock[Laggard],
+                    Laggard);
             }
             HalpSendIpi(Laggard, IPI_VECTOR);
             Resent = TRUE;

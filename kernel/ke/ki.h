@@ -93,7 +93,7 @@ C_ASSERT(sizeof(KI_SPIN_LOCK) == sizeof(KSPIN_LOCK));
 #if DBG
 #define KI_RANKED_SPIN_LOCK(LockRank) ((KSPIN_LOCK)(LockRank) << 48)
 #else
-#define KI_RANKED_SPIN_LOCK(LockRank) ((KSPIN_LOCK)(LockRank) & 0) /* free: no rank is kept */
+#define KI_RANKED_SPIN_LOCK(LockRank) ((KSPIN_LOCK)(LockRank)&0) /* free: no rank is kept */
 #endif
 
 FORCEINLINE VOID KiInitializeRankedSpinLock(PKSPIN_LOCK SpinLock, KI_LOCK_RANK Rank)
@@ -108,8 +108,8 @@ typedef struct _KTHREAD
     PCSTR Name;
     PVOID InitialStack; /* top of its kernel stack */
     SIZE_T StackBytes;
-    ULONG Processor;                       /* where it runs; own CPU only */
-    struct _KI_LANDING_PAD *LandingPad;    /* checked builds: see expect.c; this thread only */
+    ULONG Processor;                    /* where it runs; own CPU only */
+    struct _KI_LANDING_PAD *LandingPad; /* checked builds: see expect.c; this thread only */
 } KTHREAD, *PKTHREAD;
 
 /* ------------------------------------------------------------------ Per-processor data. */

@@ -46,11 +46,11 @@ typedef struct DECLSPEC_ALIGN(64) _KI_LOG_SLOT
 } KI_LOG_SLOT, *PKI_LOG_SLOT;
 
 static KI_LOG_SLOT KiLogRing[LOG_SLOTS];
-static volatile LONG64 KiLogHead;    /* next position to draw: any writer, compare-exchange */
-static LONG64 KiLogTail;             /* next position to read: the holder of KiLogDraining  */
-static volatile LONG KiLogDraining;  /* compare-exchange; at PASSIVE_LEVEL or in a bug check */
-static volatile LONG KiLogLost;      /* lines that found the ring full: any writer          */
-static LONG KiLogLostReported;       /* the holder of KiLogDraining                         */
+static volatile LONG64 KiLogHead;   /* next position to draw: any writer, compare-exchange */
+static LONG64 KiLogTail;            /* next position to read: the holder of KiLogDraining  */
+static volatile LONG KiLogDraining; /* compare-exchange; at PASSIVE_LEVEL or in a bug check */
+static volatile LONG KiLogLost;     /* lines that found the ring full: any writer          */
+static LONG KiLogLostReported;      /* the holder of KiLogDraining                         */
 static volatile LONG KiLogIsEmergency;
 
 VOID KiInitializeLog(VOID)
@@ -74,8 +74,7 @@ static PKI_LOG_SLOT KiDrawSlot(LONG64 *Position)
         {
             return NULL;
         }
-        if (Sequence == Head &&
-            InterlockedCompareExchange64(&KiLogHead, Head + 1, Head) == Head)
+        if (Sequence == Head && InterlockedCompareExchange64(&KiLogHead, Head + 1, Head) == Head)
         {
             *Position = Head;
             return Slot;

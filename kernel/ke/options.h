@@ -30,7 +30,7 @@ typedef enum _KI_EXIT
 
 typedef enum _KI_NIC
 {
-    KiNicAny, /* not said: the first that is found */
+    KiNicAny, /* not said: all that are found */
     KiNicE1000,
     KiNicE1000e,
     KiNicNone,

@@ -31,8 +31,8 @@ ULONG KeQueryActiveProcessorCountEx(USHORT GroupNumber)
 
 KAFFINITY KeQueryGroupAffinity(USHORT GroupNumber)
 {
-    ULONG Count =
-        GroupNumber == ALL_PROCESSOR_GROUPS ? 0 : KeQueryActiveProcessorCountEx(GroupNumber);
+    ULONG Count = GroupNumber == ALL_PROCESSOR_GROUPS ? 0
+                                                      : KeQueryActiveProcessorCountEx(GroupNumber);
 
     return Count == MAXIMUM_PROC_PER_GROUP ? ~(KAFFINITY)0 : ((KAFFINITY)1 << Count) - 1;
 }

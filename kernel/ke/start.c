@@ -189,15 +189,16 @@ VOID KiApplicationProcessorStartup(PKI_PROCESSOR Processor)
 /* On the idle thread's own stack from here on; the loader's is not used again. */
 static VOID KiOnIdleStack(PVOID Context)
 {
-    static KI_WORK Work;
-
-    Work.Routine = (VOID (*)(PVOID))Context;
-    KiPostWork(0, &Work);
+    KiPostWork(0, Context);
     KiIdleLoop();
 }
 
-VOID KiEnterIdleThread(VOID (*Work)(PVOID Context))
+VOID KiEnterIdleThread(VOID (*Work)(PVOID Context), PVOID Context)
 {
-    ArchCallOnStack((PVOID)Work, KiOnIdleStack, KiStartSlots[0].StackTop);
+    static KI_WORK FirstWork;
+
+    FirstWork.Routine = Work;
+    FirstWork.Context = Context;
+    ArchCallOnStack(&FirstWork, KiOnIdleStack, KiStartSlots[0].StackTop);
     __builtin_unreachable();
 }

@@ -34,8 +34,7 @@ static VOID KiSetMultiplier(VOID)
 
 static ULONGLONG KiUnits(ULONG64 Counter)
 {
-    unsigned __int128 Product =
-        (unsigned __int128)(Counter - KiCounterAtChange) * KiTimeMultiplier;
+    unsigned __int128 Product = (unsigned __int128)(Counter - KiCounterAtChange) * KiTimeMultiplier;
 
     return KiTimeAtChange + (ULONG64)(Product >> 32);
 }

@@ -11,10 +11,8 @@
 KI_TWIN_ID KiActiveTwin;
 
 static const PCSTR KiTwinNames[KiTwinMaximum] = {
-    [KiTwinTicketNoAtomic] = "ticket-no-atomic",
-    [KiTwinRaiseAfterDraw] = "raise-after-draw",
-    [KiTwinDpcRunsQueued] = "dpc-runs-queued",
-    [KiTwinDpcFlagUnlocked] = "dpc-flag-unlocked",
+    [KiTwinTicketNoAtomic] = "ticket-no-atomic",   [KiTwinRaiseAfterDraw] = "raise-after-draw",
+    [KiTwinDpcRunsQueued] = "dpc-runs-queued",     [KiTwinDpcFlagUnlocked] = "dpc-flag-unlocked",
     [KiTwinInterruptNoLock] = "interrupt-no-lock",
 };
 

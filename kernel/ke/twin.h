@@ -14,11 +14,11 @@
 typedef enum _KI_TWIN
 {
     KiTwinNone,
-    KiTwinTicketNoAtomic,   /* spinlock.c: the draw is a load and a store             */
-    KiTwinRaiseAfterDraw,   /* spinlock.c: the IRQL is raised after the lock is taken */
-    KiTwinDpcRunsQueued,    /* dpc.c: dequeued after it ran                           */
-    KiTwinDpcFlagUnlocked,  /* dpc.c: the request flag is cleared outside the lock    */
-    KiTwinInterruptNoLock,  /* interrupt.c: the ISR runs without the interrupt's lock */
+    KiTwinTicketNoAtomic,  /* spinlock.c: the draw is a load and a store             */
+    KiTwinRaiseAfterDraw,  /* spinlock.c: the IRQL is raised after the lock is taken */
+    KiTwinDpcRunsQueued,   /* dpc.c: dequeued after it ran                           */
+    KiTwinDpcFlagUnlocked, /* dpc.c: the request flag is cleared outside the lock    */
+    KiTwinInterruptNoLock, /* interrupt.c: the ISR runs without the interrupt's lock */
     KiTwinMaximum
 } KI_TWIN_ID;
 

@@ -33,7 +33,7 @@ STATUS = {
 }
 
 GUEST_ADDRESS = '10.0.2.15'
-GUEST_MAC = '52:54:00:12:34:56'
+GUEST_MACS = ['52:54:00:12:34:56', '52:54:00:12:34:57']
 ECHO_PORT = 5007        # host UDP port forwarded to the guest's echo port; the peer's two follow it
 
 OVMF = [                # (code, variables), Debian and Ubuntu first
@@ -56,7 +56,7 @@ class Guest:
     memory: str = '256M'
     cpu: str = 'max'
     nic: str = 'e1000'              # e1000, e1000e, none
-    net: str = 'user'               # user, hub (user and the raw peer) or peer; see network()
+    net: str = 'user'               # user, peer (raw Ethernet) or both; see network()
     port: int = ECHO_PORT
     accel: str = ''                 # '' = $ACCEL, or what this host can do
     icount: str = ''                # e.g. shift=0,sleep=off: one host thread, counted instructions
@@ -72,7 +72,7 @@ def add_arguments(parser):
     group = parser.add_argument_group('machine')
     for field in dataclasses.fields(Guest):
         choices = {'boot': ('kernel', 'iso', 'usb'), 'firmware': ('bios', 'uefi'),
-                   'net': ('user', 'hub', 'peer')}.get(field.name)
+                   'net': ('user', 'both', 'peer')}.get(field.name)
         group.add_argument('--' + field.name, default=field.default, type=field.type,
                            choices=choices, metavar=None if choices else field.name.upper(),
                            help='default: %s' % (field.default or 'none'))
@@ -121,32 +121,28 @@ def firmware(guest, scratch):
 
 
 def network(guest):
-    """The NIC and what it is plugged into.
+    """The NICs and what each is plugged into.
 
-    user: QEMU's user network; hub: that, with host UDP port `port` forwarded to the guest's UDP
-    echo, and a raw Ethernet peer on the same hub; peer: the raw peer alone. The peer is a pair of
-    UDP ports on 127.0.0.1, one datagram a frame: QEMU's end is port + 1, ping.py's port + 2.
-    restrict=on keeps the user network from passing the peer's frames on to the host's network.
+    user: QEMU's user network, closed; peer: a raw Ethernet peer, which is a pair of UDP ports on
+    127.0.0.1, one datagram a frame (QEMU's end is port + 1, ping.py's port + 2); both: two NICs,
+    one on each, the user network with host UDP port `port` forwarded to the guest's UDP echo. The
+    two are not joined by a hub: there the user network would pass the peer's frames on to the
+    host's network, and restricted (restrict=on) it drops the guest's UDP replies.
     """
     if guest.nic == 'none':
         return ['-nic', 'none']
-    user = 'user,restrict=on,id=user0'
-    forward = ',hostfwd=udp:127.0.0.1:%d-%s:7' % (guest.port, GUEST_ADDRESS)
-    peer = ('dgram,id=peer0,local.type=inet,local.host=127.0.0.1,local.port=%d,'
-            'remote.type=inet,remote.host=127.0.0.1,remote.port=%d'
-            % (guest.port + 1, guest.port + 2))
-    if guest.net == 'user':
-        backends, end = [user], 'user0'
-    elif guest.net == 'peer':
-        backends, end = [peer], 'peer0'
-    else:
-        backends = [user + forward, peer,
-                    'hubport,hubid=0,id=hub0,netdev=user0', 'hubport,hubid=0,id=hub1,netdev=peer0',
-                    'hubport,hubid=0,id=hub2']
-        end = 'hub2'
-    arguments = [word for backend in backends for word in ('-netdev', backend)]
-    # Without its boot ROM the NIC costs no time before the kernel.
-    return arguments + ['-device', '%s,netdev=%s,mac=%s,romfile=' % (guest.nic, end, GUEST_MAC)]
+    both = guest.net == 'both'
+    forward = 'hostfwd=udp:127.0.0.1:%d-%s:7' % (guest.port, GUEST_ADDRESS)
+    backends = {'user': 'user,id=user0,' + (forward if both else 'restrict=on'),
+                'peer': 'dgram,id=peer0,local.type=inet,local.host=127.0.0.1,local.port=%d,'
+                        'remote.type=inet,remote.host=127.0.0.1,remote.port=%d'
+                        % (guest.port + 1, guest.port + 2)}
+    arguments = []
+    for number, net in enumerate(['user', 'peer'] if both else [guest.net]):
+        # Without its boot ROM the NIC costs no time before the kernel.
+        arguments += ['-netdev', backends[net], '-device', '%s,netdev=%s0,mac=%s,romfile='
+                      % (guest.nic, net, GUEST_MACS[number])]
+    return arguments
 
 
 def boot(guest):

@@ -229,6 +229,7 @@ static void EachBadHeaderHasAName(void **State)
     /* Readable memory beyond the table does not count. */
     StartTable(&Table, "TEST", 1);
     EndTable(&Table);
+    assert_null(Run(ValidateTest, Table.Data, Table.Length));
     Put32(&Table, 0x12345678);
     assert_null(Run(ValidateTest, Table.Data, Table.Length));
 }
@@ -265,6 +266,7 @@ static void AHpetTableIsRead(void **State)
     BuildHpet(&Table);
     Table.Length--;
     assert_string_equal(RunTable(ParseHpet, &Table), "HPET: the table is cut off");
+    assert_int_equal(Hpet.Address, 0);
     BuildHpet(&Table);
     AssertCutsAreSurvived(ParseHpet, &Table);
     AssertWrongBytesAreSurvived(ParseHpet, &Table);

@@ -104,7 +104,7 @@ static void EmptyOrStrangeNewFieldsFallBack(void **State)
     BuildFadt(&Table, 6, FADT_LENGTH);
     Set(&Table, 140, "\0\0\0\0\0\0\0", 8);
     SetRegister(&Table, 172, 0x7F, 16, 0x1604);
-    SetRegister(&Table, 184, 1, 16, 0);
+    SetRegister(&Table, 184, 0x7F, 16, 0x1704);
     SetRegister(&Table, 208, 0, 0, 0);
     Set32(&Table, 68, 0);
     assert_null(RunTable(ParseFadt, &Table));
@@ -131,6 +131,11 @@ static void FlagsDecideWhatAFadtOffers(void **State)
     SetRegister(&Table, 116, 3, 8, 0xCF9); /* not memory, I/O or PCI */
     assert_null(RunTable(ParseFadt, &Table));
     assert_int_equal(Fadt.Reset.Address, 0);
+    BuildFadt(&Table, 2, FADT_LENGTH);
+    SetRegister(&Table, 116, 2, 8, 0xF80044); /* PCI: device 31, register 0x44 */
+    assert_null(RunTable(ParseFadt, &Table));
+    assert_int_equal(Fadt.Reset.Address, 0xF80044);
+    assert_int_equal(Fadt.BootArchitecture, 0x12);
     BuildFadt(&Table, 6, FADT_LENGTH);
     Set(&Table, 91, "\0", 1); /* PM_TMR_LEN */
     assert_null(RunTable(ParseFadt, &Table));

@@ -92,7 +92,7 @@ typedef struct _FRAME
     ULONG Cut; /* bytes to leave out at its end */
 } FRAME;
 
-static const FRAME UsualFrame = {0xFD000000, 4096, 1024, 768, 32, 1, {16, 8, 8, 8, 0, 8}, 0};
+static const FRAME UsualFrame = {0xFD000000, 4096, 1024, 768, 32, 1, {16, 8, 7, 9, 1, 6}, 0};
 
 static VOID PutFramebuffer(PBLOB Blob, const FRAME *Frame)
 {
@@ -209,9 +209,13 @@ static void AFullStructureIsRead(void **State)
     assert_int_equal(Info.Framebuffer.Pitch, 4096);
     assert_int_equal(Info.Framebuffer.Width, 1024);
     assert_int_equal(Info.Framebuffer.Height, 768);
+    assert_int_equal(Info.Framebuffer.BitsPerPixel, 32);
     assert_int_equal(Info.Framebuffer.RedShift, 16);
-    assert_int_equal(Info.Framebuffer.GreenShift, 8);
-    assert_int_equal(Info.Framebuffer.BlueSize, 8);
+    assert_int_equal(Info.Framebuffer.RedSize, 8);
+    assert_int_equal(Info.Framebuffer.GreenShift, 7);
+    assert_int_equal(Info.Framebuffer.GreenSize, 9);
+    assert_int_equal(Info.Framebuffer.BlueShift, 1);
+    assert_int_equal(Info.Framebuffer.BlueSize, 6);
 }
 
 static void TheSmallestStructureIsRead(void **State)
@@ -253,6 +257,7 @@ static void EachBrokenChainHasAName(void **State)
     Value = 8;
     memcpy(Blob.Data, &Value, sizeof(Value));
     assert_string_equal(Parse(&Blob, &Info), "multiboot2: the information has no end tag");
+    assert_string_equal(ParseFirst(&Blob, 8, &Info), "multiboot2: the information has no end tag");
 
     for (Value = 0; Value < 8; Value++)
     {
@@ -424,6 +429,37 @@ static void StringsAreCutAndTerminated(void **State)
     assert_null(Parse(&Blob, &Info));
     assert_string_equal(Info.CommandLine, "");
     assert_int_equal(strlen(Info.LoaderName), BOOT_LOADER_NAME_SIZE - 1);
+
+    /* What follows the terminator is not text; of two tags the last one counts. */
+    Long[1] = '\0';
+    Start(&Blob);
+    PutMemoryMap(&Blob);
+    PutTag(&Blob, 1, "longer", 6);
+    PutTag(&Blob, 1, Long, sizeof(Long));
+    End(&Blob);
+    assert_null(Parse(&Blob, &Info));
+    assert_string_equal(Info.CommandLine, "x");
+    assert_false(Info.CommandLineTruncated);
+}
+
+static void AModuleNameEndsWithItsTag(void **State)
+{
+    static BLOB Blob;
+    static BOOT_INFO Info;
+    UNREFERENCED_PARAMETER(State);
+
+    Start(&Blob);
+    PutMemoryMap(&Blob);
+    PutTag(&Blob, 3, "\0\0\x10\0\0\0\x20\0unended.", 16);
+    PutTag(&Blob, 0x65646F63, "", 0); /* "code", right behind the name */
+    PutTag(&Blob, 3, "\0\0\x10\0\0\0\x20", 8);
+    End(&Blob);
+    assert_null(Parse(&Blob, &Info));
+    assert_int_equal(Info.ModuleCount, 2);
+    assert_string_equal(Info.Modules[0].Name, "unended.");
+    assert_int_equal(Info.Modules[1].Start, 0x100000);
+    assert_int_equal(Info.Modules[1].End, 0x200000);
+    assert_string_equal(Info.Modules[1].Name, "");
 }
 
 static void ModulesAreCountedAndCut(void **State)
@@ -484,6 +520,9 @@ static void SaneFramebuffersAreTaken(void **State)
     assert_int_equal(FRAME_WITH(F->BitsPerPixel = 24, F->Pitch = 3072), BootFramebufferLinear);
     assert_int_equal(FRAME_WITH(F->Address = 0x4000000000), BootFramebufferLinear);
     assert_int_equal(FRAME_WITH(F->Rgb[0] = 20, F->Rgb[1] = 10), BootFramebufferLinear);
+    assert_int_equal(FRAME_WITH(F->Width = F->Height = 16384, F->Pitch = 2 * 4 * 16384,
+                                F->Address = MAXULONG64 - 0x80000000),
+                     BootFramebufferLinear);
     assert_int_equal(FRAME_WITH(F->Color = 2, F->BitsPerPixel = 16, F->Address = 0xB8000,
                                 F->Width = 80, F->Height = 25, F->Pitch = 160),
                      BootFramebufferText);
@@ -512,6 +551,9 @@ static void AbsurdFramebuffersAreNone(void **State)
     assert_int_equal(FRAME_WITH(F->Rgb[3] = 0), BootFramebufferNone);
     assert_int_equal(FRAME_WITH(F->Rgb[5] = 33), BootFramebufferNone);
     assert_int_equal(FRAME_WITH(F->Color = 2, F->Pitch = 2 * 1024 - 1), BootFramebufferNone);
+    assert_int_equal(FRAME_WITH(F->Width = 16385, F->Pitch = 4 * 16385), BootFramebufferNone);
+    assert_int_equal(FRAME_WITH(F->Height = 16385), BootFramebufferNone);
+    assert_int_equal(FRAME_WITH(F->Pitch = 2 * 4 * 16384 + 1), BootFramebufferNone);
     for (ULONG Cut = 1; Cut <= 30; Cut++)
     {
         assert_int_equal(FRAME_WITH(F->Cut = Cut), BootFramebufferNone);
@@ -524,6 +566,25 @@ static void AbsurdFramebuffersAreNone(void **State)
                              BootFramebufferLinear,
                          Known);
     }
+}
+
+/* The colours of a frame that is cut off before them must not be read from the next tag. */
+static void ColoursEndWithTheirTag(void **State)
+{
+    static BLOB Blob;
+    static BOOT_INFO Info;
+    static const UCHAR Filler[0x800];
+    FRAME Frame = UsualFrame;
+    UNREFERENCED_PARAMETER(State);
+
+    Frame.Cut = sizeof(Frame.Rgb);
+    Start(&Blob);
+    PutMemoryMap(&Blob);
+    PutFramebuffer(&Blob, &Frame);
+    PutTag(&Blob, 0x08080810, Filler, sizeof(Filler)); /* its first bytes: 16 8 8 8, 8 8 */
+    End(&Blob);
+    assert_null(Parse(&Blob, &Info));
+    assert_int_equal(Info.Framebuffer.Type, BootFramebufferNone);
 }
 
 static void EveryTruncationHasAName(void **State)
@@ -599,6 +660,7 @@ HOST_MAIN(cmocka_unit_test(AFullStructureIsRead), cmocka_unit_test(TheSmallestSt
           cmocka_unit_test(EachBrokenChainHasAName), cmocka_unit_test(MemoryMapEntriesMayGrow),
           cmocka_unit_test(AShortMemoryMapHasAName), cmocka_unit_test(EveryEfiTagSaysUefi),
           cmocka_unit_test(TheLongerRsdpWins), cmocka_unit_test(StringsAreCutAndTerminated),
-          cmocka_unit_test(ModulesAreCountedAndCut), cmocka_unit_test(SaneFramebuffersAreTaken),
-          cmocka_unit_test(AbsurdFramebuffersAreNone), cmocka_unit_test(EveryTruncationHasAName),
+          cmocka_unit_test(AModuleNameEndsWithItsTag), cmocka_unit_test(ModulesAreCountedAndCut),
+          cmocka_unit_test(SaneFramebuffersAreTaken), cmocka_unit_test(AbsurdFramebuffersAreNone),
+          cmocka_unit_test(ColoursEndWithTheirTag), cmocka_unit_test(EveryTruncationHasAName),
           cmocka_unit_test(EveryByteMayBeWrong), cmocka_unit_test(RandomChainsAreSurvived))

@@ -133,7 +133,8 @@ VOID KiDispatchException(PKTRAP_FRAME Frame)
     Status = KiExceptionStatus(Vector);
     if (Status != 0)
     {
-        KiBugCheckFrame(KMODE_EXCEPTION_NOT_HANDLED, Status, Frame->Rip, Frame->ErrorCode, 0, Frame);
+        KiBugCheckFrame(KMODE_EXCEPTION_NOT_HANDLED, Status, Frame->Rip, Frame->ErrorCode, 0,
+                        Frame);
     }
     KiBugCheckFrame(UNEXPECTED_KERNEL_MODE_TRAP, Vector, Frame->ErrorCode, Frame->Rip, 0, Frame);
 }

@@ -48,7 +48,7 @@ static VOID ArchReadFeatures(PARCH_FEATURES Features)
 
 /* Bits that are in use once the boot processor runs: an AP must have them. */
 #define NEEDED_1_EDX                                                                               \
-    (CPUID_1_EDX_TSC | CPUID_1_EDX_MCE | CPUID_1_EDX_APIC | CPUID_1_EDX_PGE | CPUID_1_EDX_PAT |     \
+    (CPUID_1_EDX_TSC | CPUID_1_EDX_MCE | CPUID_1_EDX_APIC | CPUID_1_EDX_PGE | CPUID_1_EDX_PAT |    \
      CPUID_1_EDX_FXSR | CPUID_1_EDX_SSE2)
 #define NEEDED_7_EBX (CPUID_7_EBX_SMEP | CPUID_7_EBX_SMAP)
 #define NEEDED_7_ECX CPUID_7_ECX_UMIP

@@ -77,9 +77,9 @@ static VOID ArchLoadGdt(PKPCR Pcr)
 
     __asm__ volatile("lgdt %0" ::"m"(Pointer) : "memory");
     /* The loader's code selector is 0x08 with the same meaning, so CS need not be reloaded. */
-    __asm__ volatile("mov %0, %%ds; mov %0, %%es; mov %0, %%ss; mov %0, %%fs; mov %0, %%gs" ::"r"(
-                         SELECTOR_DATA)
-                     : "memory");
+    __asm__ volatile(
+        "mov %0, %%ds; mov %0, %%es; mov %0, %%ss; mov %0, %%fs; mov %0, %%gs" ::"r"(SELECTOR_DATA)
+        : "memory");
     __asm__ volatile("ltr %w0" ::"r"(SELECTOR_TSS) : "memory");
 }
 

@@ -198,8 +198,8 @@ static VOID HalpAcpiAddRegion(PHALP_MCFG_INFO Info, const HALP_MCFG_ENTRY *Entry
         Info->RegionsDropped++;
         return;
     }
-    Info->Regions[Info->RegionCount++] =
-        (HALP_MCFG_REGION){Entry->Base, Entry->Segment, Entry->StartBus, Entry->EndBus};
+    Info->Regions[Info->RegionCount++] = (HALP_MCFG_REGION){Entry->Base, Entry->Segment,
+                                                            Entry->StartBus, Entry->EndBus};
 }
 
 PCSTR HalpAcpiParseMcfg(const VOID *Table, SIZE_T Length, PHALP_MCFG_INFO Info)

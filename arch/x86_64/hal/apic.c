@@ -188,9 +188,8 @@ static VOID HalpChooseApicMode(ULONG64 ApicBase)
     {
         KiLog(KiLogWarning, "APIC: x2apic=off ignored: firmware left x2APIC on");
     }
-    if (!HalpX2ApicMode &&
-        !ArchMapPage((PVOID)MM_APIC_BASE, ApicBase & APIC_BASE_ADDRESS,
-                     ARCH_PAGE_WRITE | ARCH_PAGE_UNCACHED))
+    if (!HalpX2ApicMode && !ArchMapPage((PVOID)MM_APIC_BASE, ApicBase & APIC_BASE_ADDRESS,
+                                        ARCH_PAGE_WRITE | ARCH_PAGE_UNCACHED))
     {
         KeBugCheckEx(HAL_INITIALIZATION_FAILED, APIC_VERSION, ApicBase, 0, 0);
     }

@@ -132,8 +132,8 @@ static VOID HalpTakeAnswer(PCSTR Source, ULONG64 Tsc, ULONG64 Timer, PCSTR *Chos
         HalpTscFrequency = Tsc;
         HalpApicTimerFrequency = Timer;
         *Chosen = Source;
-        KiLog(KiLogInfo, "clock: TSC %llu kHz, APIC timer %llu kHz by %s", Tsc / 1000,
-              Timer / 1000, Source);
+        KiLog(KiLogInfo, "clock: TSC %llu kHz, APIC timer %llu kHz by %s", Tsc / 1000, Timer / 1000,
+              Source);
     }
     else if (HalpAgrees(HalpTscFrequency, Tsc) && HalpAgrees(HalpApicTimerFrequency, Timer))
     {

@@ -124,13 +124,7 @@ static HALP_ACPI_REGISTER HalpAcpiReadPort(const VOID *Table, ULONG NewOffset, U
 
     if (Register.Address == 0 || Register.Space > HALP_ACPI_SPACE_IO)
     {
-        Register = (HALP_ACPI_REGISTER){0};
-        if (OldPort != 0)
-        {
-            Register.Space = HALP_ACPI_SPACE_IO;
-            Register.BitWidth = BitWidth;
-            Register.Address = OldPort;
-        }
+        Register = (HALP_ACPI_REGISTER){HALP_ACPI_SPACE_IO, BitWidth, 0, 0, OldPort};
     }
     return Register;
 }

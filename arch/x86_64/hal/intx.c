@@ -168,8 +168,8 @@ static VOID HalpAddIsaLine(PHALP_CANDIDATES List, ULONG Irq, PCSTR Rule)
 {
     HALP_LINE Line = HalpIsaLine(Irq);
 
-    HalpAddLine(List, Line.Gsi,
-                Line.Polarity == HalpActiveLow ? HalpActiveLow : HalpActiveHigh, Rule);
+    HalpAddLine(List, Line.Gsi, Line.Polarity == HalpActiveLow ? HalpActiveLow : HalpActiveHigh,
+                Rule);
 }
 
 static HALP_POLARITY HalpOpposite(HALP_POLARITY Polarity)

@@ -116,8 +116,8 @@ HALP_LINE HalpIsaLine(ULONG Irq)
         {
             Line.Gsi = Override->Gsi;
             Line.Mode = Override->Trigger == HalpMadtTriggerLevel ? LevelSensitive : Latched;
-            Line.Polarity =
-                Override->Polarity == HalpMadtPolarityLow ? HalpActiveLow : HalpActiveHigh;
+            Line.Polarity = Override->Polarity == HalpMadtPolarityLow ? HalpActiveLow
+                                                                      : HalpActiveHigh;
         }
     }
     return Line;

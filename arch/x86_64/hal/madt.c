@@ -163,8 +163,8 @@ static VOID HalpAcpiReadIoApic(const VOID *Data, PHALP_MADT_INFO Info)
         Info->IoApicsDropped++;
         return;
     }
-    Info->IoApics[Info->IoApicCount++] =
-        (HALP_MADT_IO_APIC){Entry->Id, Entry->Address, Entry->GsiBase};
+    Info->IoApics[Info->IoApicCount++] = (HALP_MADT_IO_APIC){Entry->Id, Entry->Address,
+                                                             Entry->GsiBase};
 }
 
 static VOID HalpAcpiReadOverride(const VOID *Data, PHALP_MADT_INFO Info)
@@ -176,9 +176,9 @@ static VOID HalpAcpiReadOverride(const VOID *Data, PHALP_MADT_INFO Info)
         Info->OverridesDropped++;
         return;
     }
-    Info->Overrides[Info->OverrideCount++] =
-        (HALP_MADT_OVERRIDE){Entry->Bus, Entry->Source, Entry->Gsi, HalpAcpiPolarity(Entry->Flags),
-                             HalpAcpiTrigger(Entry->Flags)};
+    Info->Overrides[Info->OverrideCount++] = (HALP_MADT_OVERRIDE){
+        Entry->Bus, Entry->Source, Entry->Gsi, HalpAcpiPolarity(Entry->Flags),
+        HalpAcpiTrigger(Entry->Flags)};
 }
 
 static VOID HalpAcpiReadNmiSource(const VOID *Data, PHALP_MADT_INFO Info)

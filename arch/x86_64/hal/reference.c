@@ -97,9 +97,9 @@ static BOOLEAN HalpOpenHpet(PHALP_REFERENCE Reference)
         KiLog(KiLogWarning, "HPET: a period of %u fs is impossible: not used", Period);
         return FALSE;
     }
-    WRITE_REGISTER_ULONG(
-        (volatile ULONG *)(HalpHpet + HPET_CONFIGURATION),
-        READ_REGISTER_ULONG((volatile ULONG *)(HalpHpet + HPET_CONFIGURATION)) | HPET_ENABLE);
+    WRITE_REGISTER_ULONG((volatile ULONG *)(HalpHpet + HPET_CONFIGURATION),
+                         READ_REGISTER_ULONG((volatile ULONG *)(HalpHpet + HPET_CONFIGURATION)) |
+                             HPET_ENABLE);
     Reference->Name = "HPET";
     Reference->Frequency = FEMTOSECONDS / Period;
     if (READ_REGISTER_ULONG((volatile ULONG *)(HalpHpet + HPET_CAPABILITIES)) & HPET_COUNTER_64BIT)

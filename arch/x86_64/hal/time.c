@@ -139,7 +139,8 @@ VOID HalpStall(ULONG MicroSeconds)
 
 VOID HalpArmClock(ULONG64 Delay)
 {
-    ULONG64 Ticks = Delay < HUNDRED_NS * 60 ? Delay * HalpApicTimerFrequency / HUNDRED_NS : MAXULONG;
+    ULONG64 Ticks = Delay < HUNDRED_NS * 60 ? Delay * HalpApicTimerFrequency / HUNDRED_NS
+                                            : MAXULONG;
 
     HalpApicWrite(APIC_LVT_TIMER, CLOCK_VECTOR); /* one-shot, unmasked */
     HalpApicWrite(APIC_TIMER_INITIAL, Ticks == 0 ? 1 : Ticks > MAXULONG ? MAXULONG : (ULONG)Ticks);

@@ -48,6 +48,7 @@ ULONG HalpAssignVector(const HALP_LINE *Line, KIRQL Irql)
     {
         if (HalpVectorAssigned[Vector] && HalpVectorLines[Vector].Gsi == Line->Gsi)
         {
+            HalpVectorLines[Vector] = *Line; /* the polarity may be another guess */
             Assigned = Vector;
             break;
         }
