@@ -40,7 +40,7 @@ KERNEL := $(OUT)/interlock.elf
 ISO := $(OUT)/interlock.iso
 
 .PHONY: all iso clean help run test test-host test-guest test-long bench lint models ping debug usb \
-    doctor packages reproducible
+    doctor
 .DELETE_ON_ERROR:
 $(if $(V),,.SILENT:)
 
@@ -51,7 +51,7 @@ help:
 
 #: make                     build build/$BUILD/interlock.elf (BUILD=checked, or free)
 #: make iso                 ... and interlock.iso, for BIOS and UEFI, CD and USB stick
-#: make run [SMP=4] [UEFI=1] [MACHINE=pc|q35] [NIC=e1000]   boot it in QEMU on this terminal
+#: make run [SMP=4] [UEFI=1] [MACHINE=pc|q35] [NIC=e1000] [WINDOW=1]   boot it in QEMU
 #: make test                everything that must pass; test-host, test-guest [SMP="1 4"] [T=glob]
 #: make test-long           the long torture
 #: make ping                raw ARP and ICMP to a running `make run`
@@ -61,9 +61,6 @@ help:
 #: make debug               boot under gdb
 #: make usb DEV=/dev/sdX    write the image to a USB stick
 #: make doctor              which tools are there, with versions
-
-packages:
-	tools/packages check build run test model || tools/packages install
 
 $(OUT)/%.o: %.c Makefile
 	mkdir -p $(@D)
@@ -94,6 +91,66 @@ $(KERNEL): $(OBJECTS) $(OUT)/ksyms0.asm.o linker.ld
 	$(LD) $(LDFLAGS) $(OBJECTS) $(OUT)/ksyms.asm.o -o $@
 
 iso: $(ISO)
+
+# Each target that runs something first sees to the tools it needs.
+tools-%:
+	tools/packages check $(subst -, ,$*) || tools/packages install $(subst -, ,$*)
+
+RUN_SETTINGS = SMP="$(SMP)" MACHINE="$(MACHINE)" MEM="$(MEM)" NIC="$(NIC)" UEFI="$(UEFI)" \
+    DIRECT="$(DIRECT)" MENU="$(MENU)" KERNEL_ARGS="$(KERNEL_ARGS)" DRIVERS="$(DRIVERS)"
+
+run: tools-build-run
+	$(MAKE) $(KERNEL)
+	tools/run $(RUN_SETTINGS) $(if $(filter command% environment,$(origin WINDOW)),DISPLAY=$(WINDOW))
+
+debug: tools-build-run
+	$(MAKE) $(KERNEL)
+	tools/run $(RUN_SETTINGS) DIRECT=1 GDB=1
+
+ping:
+	tests/harness/ping.py $(PING)
+
+include tests/host/host.mk
+
+# Everything that must pass, read by one prove: host tests, models, lint, the guest's matrix.
+TEST_PROGRAMS = $(HOST_TESTS) tests/models/run.sh tests/harness/selftest/run tools/lint
+
+test: tools-build-run-test-model
+	$(MAKE) BUILD=checked build/checked/interlock.elf build/checked/interlock.iso
+	$(MAKE) BUILD=free build/free/interlock.elf
+	$(MAKE) host-tests
+	tests/harness/run-tests $(TEST_PROGRAMS)
+
+test-long: tools-build-run-test-model
+	$(MAKE) BUILD=checked build/checked/interlock.elf build/checked/interlock.iso
+	$(MAKE) BUILD=free build/free/interlock.elf
+	$(MAKE) host-tests
+	tests/harness/run-tests --tier long $(TEST_PROGRAMS)
+
+test-host: tools-build-test
+	$(MAKE) host-tests
+	tests/harness/run-tests --host-only $(HOST_TESTS)
+
+test-guest: tools-build-run-test
+	$(MAKE) $(KERNEL) $(ISO)
+	tests/harness/run-tests --guest-only $(if $(SMP),--smp "$(SMP)") $(if $(T),--glob '$(T)')
+
+models: tools-model
+	tests/models/run.sh
+
+lint:
+	$(MAKE) $(KERNEL)
+	tools/lint $(OUT)
+
+bench: tools-build-run
+	$(MAKE) BUILD=free build/free/interlock.elf
+	tests/bench/run $(if $(T),--glob '$(T)')
+
+usb: $(ISO)
+	tools/usb "$(DEV)" $(ISO)
+
+doctor:
+	tools/packages doctor
 
 $(ISO): $(KERNEL) tools/make-iso
 	tools/make-iso $(KERNEL) $@

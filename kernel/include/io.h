@@ -206,8 +206,8 @@ FORCEINLINE VOID IoSkipCurrentIrpStackLocation(PIRP Irp)
     Irp->CurrentLocation++;
 }
 
-/* Makes the first stack location of an IRP the current one: for a driver that allocated the IRP with
- * a location of its own. */
+/* Makes the first stack location of an IRP the current one: for a driver that allocated the IRP
+ * with a location of its own. */
 FORCEINLINE VOID IoSetNextIrpStackLocation(PIRP Irp)
 {
     Irp->CurrentLocation--;
@@ -321,10 +321,10 @@ VOID IoRequestDpc(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context);
 
 /*
  * Connects an ISR to a vector. SpinLock NULL: the interrupt object's own lock. SynchronizeIrql >=
- * Irql. ProcessorEnableMask: processors of group 0 that may take it. Errors: STATUS_INVALID_PARAMETER
- * (no active processor in the mask, a vector that is no device's, Irql not the vector's, a vector in
- * use and not shared by both with the same mode), STATUS_INSUFFICIENT_RESOURCES. The ISR may run
- * before this returns.
+ * Irql. ProcessorEnableMask: processors of group 0 that may take it. Errors:
+ * STATUS_INVALID_PARAMETER (no active processor in the mask, a vector that is no device's, Irql not
+ * the vector's, a vector in use and not shared by both with the same mode),
+ * STATUS_INSUFFICIENT_RESOURCES. The ISR may run before this returns.
  */
 _IRQL_requires_(PASSIVE_LEVEL)
 NTSTATUS IoConnectInterrupt(_Out_ PKINTERRUPT *InterruptObject, PKSERVICE_ROUTINE ServiceRoutine,

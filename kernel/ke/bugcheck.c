@@ -14,8 +14,8 @@
  *   A second bug check by the owner himself means that reporting failed: it says so and halts.
  *
  * LOCKS AND IRQL
- *   None, and any; interrupts go off at once and stay off. Nothing here waits for a lock that a frozen
- *   processor may hold: the log switches to writing straight through.
+ *   None, and any; interrupts go off at once and stay off. Nothing here waits for a lock that a
+ *   frozen processor may hold: the log switches to writing straight through.
  *
  * ORDERING
  *   A processor's freeze frame is stored before Frozen (release), and read after it (acquire).

@@ -8,18 +8,18 @@
  *
  * HOW IT WORKS
  *   Each processor has a queue. A KDPC is (queue, args): queue NULL while it is in none.
- *       insert   (NULL, -) -> (q, args)   claimed by compare-exchange under q's lock, so a DPC whose
- *                                         target changes under our feet is still in one queue
- *       retire   (q, args) -> (NULL, -)   unlinked and its arguments copied first; then it runs, and
- *                                         may be queued again, elsewhere even, while it does
+ *       insert   (NULL, -) -> (q, args)   claimed by compare-exchange under q's lock, so a DPC
+ *                                         whose target changes under our feet is in one queue
+ *       retire   (q, args) -> (NULL, -)   unlinked and its arguments copied first; then it runs, so
+ *                                         it may be queued again, elsewhere even, while it does
  *       remove   (q, args) -> (NULL, -)   under q's lock; TRUE exactly if this call did it
  *   Requested says that the queue is going to be drained without anybody's further help:
  *       0 -> 1   under the lock, by an insertion that is not content to wait for the next tick
  *       1 -> 0   under the lock, by the drain that has found the queue empty
  *   and whoever sets it also sees to the drain: from another processor by an interrupt, vector 0x2F
- *   straight to the target, whose APIC holds it back while the TPR is at DISPATCH_LEVEL or above; on
- *   the processor itself by nothing at all, for whatever ends its high IRQL - KeLowerIrql, or the
- *   interrupt's exit - looks at Requested afterwards (irql.c, trap.asm). A caller below
+ *   straight to the target, whose APIC holds it back while the TPR is at DISPATCH_LEVEL or above;
+ *   on the processor itself by nothing at all, for whatever ends its high IRQL - KeLowerIrql, or
+ *   the interrupt's exit - looks at Requested afterwards (irql.c, trap.asm). A caller below
  *   DISPATCH_LEVEL drains right here, so his Medium DPC has run when KeInsertQueueDpc returns.
  *
  *   Importance decides the end of the queue (High: head) and whether to request:
@@ -31,8 +31,8 @@
  *   busy processor; an idle one has no ticks, hence the exception.
  *
  * LOCKS AND IRQL
- *   A DPC may be queued from any IRQL, so the queue's lock is held with interrupts off, and is last in
- *   rank. Routines run with it released, at DISPATCH_LEVEL, interrupts on, on the DPC stack.
+ *   A DPC may be queued from any IRQL, so the queue's lock is held with interrupts off, and is last
+ *   in rank. Routines run with it released, at DISPATCH_LEVEL, interrupts on, on the DPC stack.
  *
  * ORDERING
  *   Everything is under the lock but two things. DpcData is read by KeRemoveQueueDpc to find which
@@ -42,7 +42,8 @@
  *
  * FURTHER READING
  *   Microsoft: "Introduction to DPC Objects", "Organization of DPC Queues". Models:
- *   tests/models/dpc.pml, flush.pml. docs/dpc.md. Laws L19-L30, L32; regressions R-a to R-e, R-g, R-r.
+ *   tests/models/dpc.pml, flush.pml. docs/dpc.md. Laws L19-L30, L32; regressions R-a to R-e, R-g,
+ *   R-r.
  */
 #include "ki.h"
 
@@ -231,8 +232,8 @@ BOOLEAN KeRemoveQueueDpc(PRKDPC Dpc)
     return Removed;
 }
 
-/* Takes the first DPC; *Copy is what to call, *Dpc whom. FALSE, and Requested clear, if the queue is
- * empty: the one instant at which a later insertion must ask again. */
+/* Takes the first DPC; *Copy is what to call, *Dpc whom. FALSE, and Requested clear, if the queue
+ * is empty: the one instant at which a later insertion must ask again. */
 static BOOLEAN KiTakeDpc(PKI_DPC_QUEUE Queue, PKDPC *Dpc, PKDPC Copy)
 {
     BOOLEAN Found;

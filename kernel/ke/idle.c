@@ -2,12 +2,12 @@
 /*
  * idle.c - what a processor does when it has nothing to do, and the work it can be handed.
  *
- * The loop looks for work, DPCs and log text with interrupts on, and decides to halt with interrupts
- * off: STI takes effect after the HLT behind it, so whatever arrives after the decision wakes it. CR8
- * is 0 there; a HLT at DISPATCH_LEVEL would sleep through a DPC. Idle is set under the queue's lock
- * at the moment the queue is seen empty, so an insertion either finds it set and interrupts, or was
- * there before and is found (dpc.c). A poster of work stores it and then interrupts: vector 0x2F on
- * an empty queue does nothing but end the HLT.
+ * The loop looks for work, DPCs and log text with interrupts on, and decides to halt with
+ * interrupts off: STI takes effect after the HLT behind it, so whatever arrives after the decision
+ * wakes it. CR8 is 0 there; a HLT at DISPATCH_LEVEL would sleep through a DPC. Idle is set under
+ * the queue's lock at the moment the queue is seen empty, so an insertion either finds it set and
+ * interrupts, or was there before and is found (dpc.c). A poster of work stores it and then
+ * interrupts: vector 0x2F on an empty queue does nothing but end the HLT.
  */
 #include "ki.h"
 

@@ -2,9 +2,9 @@
 /*
  * init.c - start-up: one table, one line a step, each with what works afterwards.
  *
- * The boot processor runs KiBootSteps from the loader's hand-over to the point where every processor
- * sits in its idle loop; the last step is work for its own idle thread, at PASSIVE_LEVEL, with the
- * whole kernel there to use. An application processor runs the short list in
+ * The boot processor runs KiBootSteps from the loader's hand-over to the point where every
+ * processor sits in its idle loop; the last step is work for its own idle thread, at PASSIVE_LEVEL,
+ * with the whole kernel there to use. An application processor runs the short list in
  * KiApplicationProcessorStartup. Port 0x80 shows the number of the step that is running.
  */
 #include <arch/hal.h>
@@ -23,8 +23,8 @@ KI_OPTIONS KiOptions;
 
 static PBOOT_INFO KiBootInfo;
 
-/* The boot processor's block and its first exception stacks; the stacks are replaced by guarded ones
- * as soon as there is memory. */
+/* The boot processor's block and its first exception stacks; the stacks are replaced by guarded
+ * ones as soon as there is memory. */
 static KI_PROCESSOR KiBootProcessor DECLSPEC_ALIGN(64);
 static UCHAR KiEarlyIstStacks[ARCH_IST_STACKS][EARLY_IST_STACK_SIZE] DECLSPEC_ALIGN(16);
 
@@ -112,6 +112,7 @@ static const KI_BOOT_STEP KiBootSteps[] = {
 
 VOID KiSystemStartup(PBOOT_INFO BootInfo)
 {
+    KiStartTimes.Entered = __rdtsc();
     KiBootInfo = BootInfo;
     for (ULONG Step = 0; Step < RTL_NUMBER_OF(KiBootSteps); Step++)
     {

@@ -10,20 +10,21 @@
  *   the dispatcher below have in common.
  *
  * HOW IT WORKS
- *   A vector has a chain of interrupt objects, in connect order. For each, the dispatcher raises to the
- *   object's SynchronizeIrql, takes its lock, calls the ISR, releases, lowers. A level-sensitive
- *   chain stops at the first ISR that claims: if another device asserts too, the line stays up and
- *   the interrupt comes again. A latched chain goes round until a whole pass claims nothing, for an
- *   edge that arrives while the line is up is no second edge. A level interrupt that nobody claims
- *   comes back at once and for ever: after KI_STORM_LIMIT of them within the back-off time the line is
- *   masked, reported, and tried again later with a doubled back-off.
+ *   A vector has a chain of interrupt objects, in connect order. For each, the dispatcher raises to
+ *   the object's SynchronizeIrql, takes its lock, calls the ISR, releases, lowers. A
+ *   level-sensitive chain stops at the first ISR that claims: if another device asserts too, the
+ *   line stays up and the interrupt comes again. A latched chain goes round until a whole pass
+ *   claims nothing, for an edge that arrives while the line is up is no second edge. A level
+ *   interrupt that nobody claims comes back at once and for ever: after KI_STORM_LIMIT of them
+ *   within the back-off time the line is masked, reported, and tried again later with a doubled
+ *   back-off.
  *
  * LOCKS AND IRQL
- *   KiVectorLock (HIGH_LEVEL) guards the chains' shape and the lines' masks against other changes. The
- *   dispatcher takes only the objects' own locks: it may read a chain while an object is taken out of
- *   it. So disconnecting unlinks, keeps the object's Next intact, and then waits until every
- *   processor has run a DPC: a DPC runs only below every ISR, so each dispatcher that could have seen
- *   the object has finished.
+ *   KiVectorLock (HIGH_LEVEL) guards the chains' shape and the lines' masks against other changes.
+ *   The dispatcher takes only the objects' own locks: it may read a chain while an object is taken
+ *   out of it. So disconnecting unlinks, keeps the object's Next intact, and then waits until every
+ *   processor has run a DPC: a DPC runs only below every ISR, so each dispatcher that could have
+ *   seen the object has finished.
  *
  * ORDERING
  *   An object is complete before its pointer is published, with release; the dispatcher reads with

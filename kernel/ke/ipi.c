@@ -7,12 +7,13 @@
  *   mappings that are to be reused.
  *
  * HOW IT WORKS
- *   The initiator publishes a request in each other processor's PRCB and sends vector 0xE1. Per target:
+ *   The initiator publishes a request in each other processor's PRCB and sends vector 0xE1. Per
+ *   target:
  *       (posted)    initiator stores the request's address, sends the interrupt
  *       (arrived)   target takes it, at IPI_LEVEL; a simultaneous call waits here for Go
  *       (done)      target has run the routine; it never touches the request again
- *   A simultaneous call (KeIpiGenericCall) sets Go when all have arrived and runs the routine itself
- *   at IPI_LEVEL; a shootdown has no Go and each target runs as it comes.
+ *   A simultaneous call (KeIpiGenericCall) sets Go when all have arrived and runs the routine
+ *   itself at IPI_LEVEL; a shootdown has no Go and each target runs as it comes.
  *
  * LOCKS AND IRQL
  *   Rendezvous are serialised by one lock, taken at CLOCK_LEVEL, one below IPI_LEVEL: high enough
@@ -23,13 +24,13 @@
  *   RENDEZVOUS_LIMIT_SECONDS is sent the interrupt once more, then named by bug check 0x101.
  *
  * ORDERING
- *   Request before pointer (release), pointer before interrupt (the APIC write). Arrived and Done are
- *   locked adds, read with acquire. pairs with: KiIpiInterrupt. A mapping is removed before the
+ *   Request before pointer (release), pointer before interrupt (the APIC write). Arrived and Done
+ *   are locked adds, read with acquire. pairs with: KiIpiInterrupt. A mapping is removed before the
  *   interrupt is sent, and its INVLPG comes after it arrives.
  *
  * FURTHER READING
- *   Microsoft: "KeIpiGenericCall". Intel SDM 3A 4.10.5 (TLB shootdown). docs/interrupts.md. Law L83;
- *   regressions R-m, R-p.
+ *   Microsoft: "KeIpiGenericCall". Intel SDM 3A 4.10.5 (TLB shootdown). docs/interrupts.md. Law
+ *   L83; regressions R-m, R-p.
  */
 #include "ki.h"
 

@@ -7,9 +7,9 @@
  *   processor, is what a lock is between processors.
  *
  * HOW IT WORKS
- *   The IRQL is CR8, the task-priority register, and nothing else: no shadow copy, no deferred mask.
- *   Raising is one write. Lowering is a write and a look at one flag: if DPCs became due on this
- *   processor while it was at DISPATCH_LEVEL or above, they run before KeLowerIrql returns.
+ *   The IRQL is CR8, the task-priority register, and nothing else: no shadow copy, no deferred
+ *   mask. Raising is one write. Lowering is a write and a look at one flag: if DPCs became due on
+ *   this processor while it was at DISPATCH_LEVEL or above, they run before KeLowerIrql returns.
  *
  * LOCKS AND IRQL
  *   Nothing is locked; a processor's IRQL is its own. A CR8 write costs more than a spin lock, so

@@ -2,12 +2,12 @@
 /*
  * lockcheck.c - who holds which lock, and whether he may take another (checked builds).
  *
- * Each processor keeps the locks it holds, innermost last; a holder is at DISPATCH_LEVEL or above, so
- * the list is that of one flow of control and of the interrupts stacked on it. From it follow, before
- * the processor would spin: the lock taken twice (0xF), the release of a lock not held here (0x10),
- * the two families mixed on one lock (0xC4, 0x1008/0x1009), and a lock of a rank not above that of
- * the last ranked one (0xC4, 0x1001), which is how two processors deadlock. Hold times are measured;
- * the longest is kept with its caller.
+ * Each processor keeps the locks it holds, innermost last; a holder is at DISPATCH_LEVEL or above,
+ * so the list is that of one flow of control and of the interrupts stacked on it. From it follow,
+ * before the processor would spin: the lock taken twice (0xF), the release of a lock not held here
+ * (0x10), the two families mixed on one lock (0xC4, 0x1008/0x1009), and a lock of a rank not above
+ * that of the last ranked one (0xC4, 0x1001), which is how two processors deadlock. Hold times are
+ * measured; the longest is kept with its caller.
  */
 #include "lockcheck.h"
 

@@ -166,7 +166,7 @@ static VOID KiReportLost(VOID)
     }
 }
 
-/* Gives the flag up before the last look, so a line that is stored meanwhile is seen by one side. */
+/* Gives the flag up before the last look, so a line stored meanwhile is seen by one side. */
 VOID KiLogDrain(VOID)
 {
     while (ReadAcquire64(&KiLogRing[KiLogTail % LOG_SLOTS].Sequence) == KiLogTail + 1)

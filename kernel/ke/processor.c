@@ -3,8 +3,8 @@
  * processor.c - which processors there are, by index, by (group, number), by node.
  *
  * Indices are dense, in start order; 64 make a group. Processors are only ever added, during
- * start-up, so every answer stays true once start-up is over. One NUMA node, until firmware's SRAT is
- * read. Microsoft: "Supporting Systems That Have More Than 64 Processors".
+ * start-up, so every answer stays true once start-up is over. One NUMA node, until firmware's SRAT
+ * is read. Microsoft: "Supporting Systems That Have More Than 64 Processors".
  */
 #include "ki.h"
 

@@ -3,13 +3,14 @@
  * queuedlock.c - in-stack queued spin locks: first come, first served, each waiter on its own line.
  *
  * PURPOSE
- *   Under contention a ticket lock's waiters all watch one word, and each release makes every one of
- *   them fetch it again. Here each waits on its own node and a release touches only the next one.
+ *   Under contention a ticket lock's waiters all watch one word, and each release makes every one
+ *   of them fetch it again. Here each waits on its own node and a release touches only the next
+ *   one.
  *
  * HOW IT WORKS
  *   The lock word is the tail: NULL while free, else the last node of the queue (Mellor-Crummey and
- *   Scott, "Algorithms for Scalable Synchronization", 1991). Per node (Next, Waiting), where Waiting
- *   is bit 0 of LockQueue.Lock:
+ *   Scott, "Algorithms for Scalable Synchronization", 1991). Per node (Next, Waiting), where
+ *   Waiting is bit 0 of LockQueue.Lock:
  *       enqueue    tail: t -> me                        one exchange; it decides the order
  *         t == NULL   mine
  *         t != NULL   (-, 1); t.Next = me; wait for (-, 0)
@@ -19,8 +20,8 @@
  *                  Next != NULL: Next.Waiting = 0       the lock is handed over
  *
  * LOCKS AND IRQL
- *   As for spinlock.c: raise, then enqueue; hand over, then lower. The node is on the caller's stack,
- *   so it must live until the release, and is nobody's afterwards.
+ *   As for spinlock.c: raise, then enqueue; hand over, then lower. The node is on the caller's
+ *   stack, so it must live until the release, and is nobody's afterwards.
  *
  * ORDERING
  *   The exchange is a full barrier: the node is initialized before others can find it. Waiting is

@@ -3,9 +3,9 @@
  * spinlock.c - ticket spin locks, the word behind KSPIN_LOCK.
  *
  * PURPOSE
- *   Between acquire and release exactly one processor runs, and nothing that wants the same lock can
- *   interrupt it. The first half is the ticket; the second is the IRQL, and on one processor it is
- *   the half that matters: a DPC that interrupted the holder would spin for ever on a processor
+ *   Between acquire and release exactly one processor runs, and nothing that wants the same lock
+ *   can interrupt it. The first half is the ticket; the second is the IRQL, and on one processor it
+ *   is the half that matters: a DPC that interrupted the holder would spin for ever on a processor
  *   whose owner cannot run.
  *
  * HOW IT WORKS

@@ -2,9 +2,9 @@
 /*
  * start.c - every processor from its first C instruction to its idle loop.
  *
- * Blocks and stacks for all are made before the first INIT is sent, from each one's node. An AP that
- * reports (mp/start.c) waits for its number: numbers are given in firmware's order to those that
- * came, so they are dense whoever stayed away. Then all of them set themselves up at once.
+ * Blocks and stacks for all are made before the first INIT is sent, from each one's node. An AP
+ * that reports (mp/start.c) waits for its number: numbers are given in firmware's order to those
+ * that came, so they are dense whoever stayed away. Then all of them set themselves up at once.
  *     (claimed)  -> (numbered)   boot processor, release: Index and the PRCB's place are known
  *     (numbered) -> (ready)      the AP, locked add: it can be interrupted and called upon
  * and when all numbered ones are ready the count of processors goes from 1 to that many.
@@ -24,6 +24,8 @@ static KTHREAD KiIdleThreads[MAXIMUM_PROCESSORS];
 
 /* APs that are numbered and set up: locked add by each, read by the boot processor. */
 static volatile LONG KiProcessorsReady;
+
+KI_START_TIMES KiStartTimes;
 
 static PCSTR const KiIdleName = "idle";
 
@@ -162,10 +164,12 @@ VOID KiStartAllProcessors(VOID)
     Wanted = KiPrepareSlots();
     ArchSetIstStacks(KiStartSlots[0].Processor, KiStartSlots[0].IstStacks);
     Sent = HalpQueryCounter();
+    KiStartTimes.Sent = __rdtsc();
     HalpStartProcessors(KiStartSlots, Wanted);
     Count = KiNumberProcessors(Wanted);
     KiAwaitReady(Count);
     WriteULongRelease(&KiProcessorCount, Count);
+    KiStartTimes.Online = __rdtsc();
     KiLog(KiLogInfo, "%u CPUs online of %u listed; prepared in %llu us, started in %llu us", Count,
           HalpProcessorsListed, (Sent - Start) * 1000000 / HalpCounterFrequency,
           (HalpQueryCounter() - Sent) * 1000000 / HalpCounterFrequency);

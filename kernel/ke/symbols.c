@@ -2,10 +2,10 @@
 /*
  * symbols.c - which routine an address belongs to, and how control came there.
  *
- * The table is made from the linked image (tools/ksyms) and linked in again: offsets of the routines
- * from the image's text, ascending, and their names. Frames are followed by RBP. A trap frame looks
- * like a call frame whose return address is its vector, which no code address is; the walk goes on at
- * the interrupted RIP, on whatever stack that was.
+ * The table is made from the linked image (tools/ksyms) and linked in again: offsets of the
+ * routines from the image's text, ascending, and their names. Frames are followed by RBP. A trap
+ * frame looks like a call frame whose return address is its vector, which no code address is; the
+ * walk goes on at the interrupted RIP, on whatever stack that was.
  */
 #include "symbols.h"
 

@@ -2,10 +2,11 @@
 /*
  * trap.c - interrupts that nobody owns, and those whose owner is the kernel itself.
  *
- * A stray vector is counted, never fatal. The spurious vector needs care: the APIC raises it without
- * setting its in-service bit, and then an EOI would end somebody else's interrupt; but software or a
- * device may send that very number, and then the bit is set and the EOI is due. The bit tells. The
- * same goes for vectors 0x10..0x1E, which are exceptions unless the bit says otherwise.
+ * A stray vector is counted, never fatal. The spurious vector needs care: the APIC raises it
+ * without setting its in-service bit, and then an EOI would end somebody else's interrupt; but
+ * software or a device may send that very number, and then the bit is set and the EOI is due. The
+ * bit tells. The same goes for vectors 0x10..0x1E, which are exceptions unless the bit says
+ * otherwise.
  */
 #include "trap.h"
 

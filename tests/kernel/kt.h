@@ -90,7 +90,7 @@ VOID KtRunOn(ULONG Processor, KT_PARALLEL_ROUTINE *Routine, PVOID Context);
  * units (longer in the long tier) and checks a minimum of progress instead of a fixed amount. */
 ULONG64 KtNow(VOID); /* 100 ns units */
 ULONG64 KtBudget(VOID);
-/* Spins (with YieldProcessor) until *Value reaches at least Wanted; FALSE after Limit 100 ns units. */
+/* Spins (with YieldProcessor) until *Value is at least Wanted; FALSE after Limit 100 ns units. */
 BOOLEAN KtWaitFor(volatile LONG *Value, LONG Wanted, ULONG64 Limit);
 #define KT_MILLISECONDS(Count) ((ULONG64)(Count) * 10000)
 #define KT_SECONDS(Count) ((ULONG64)(Count) * 10000000)

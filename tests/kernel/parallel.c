@@ -2,8 +2,8 @@
 /*
  * parallel.c - work for other processors, time and chance, for the tests.
  *
- * Each processor's idle thread takes one job at a time (KiPostWork). KtParallel's start is a barrier,
- * so that what follows overlaps from the first instruction.
+ * Each processor's idle thread takes one job at a time (KiPostWork). KtParallel's start is a
+ * barrier, so that what follows overlaps from the first instruction.
  */
 #include "kt.h"
 

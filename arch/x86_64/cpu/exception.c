@@ -3,9 +3,9 @@
  * exception.c - what each exception means for a kernel that never expects one.
  *
  * Every exception is somebody's mistake and ends in the bug check that Microsoft's reference gives
- * it. The exceptions to that: NMIs (they freeze a processor during a bug check, or are counted), the
- * spurious interrupt, and vectors 0x10..0x1E when they were sent as interrupts - the in-service bit
- * tells, for a real exception never sets it.
+ * it. The exceptions to that: NMIs (they freeze a processor during a bug check, or are counted),
+ * the spurious interrupt, and vectors 0x10..0x1E when they were sent as interrupts - the in-service
+ * bit tells, for a real exception never sets it.
  */
 #include "cpu.h"
 

@@ -2,10 +2,10 @@
 /*
  * features.c - what the processors can do, and the control registers that follow from it.
  *
- * The kernel uses a feature only if every processor has it: the boot processor's CPUID is the start,
- * each AP's is ANDed in. A feature that is in use already (a bit in the page tables, a bit in CR4)
- * cannot be taken back, so an AP without it stops the machine: "all processors are identical" is a
- * promise of the driver model.
+ * The kernel uses a feature only if every processor has it: the boot processor's CPUID is the
+ * start, each AP's is ANDed in. A feature that is in use already (a bit in the page tables, a bit
+ * in CR4) cannot be taken back, so an AP without it stops the machine: "all processors are
+ * identical" is a promise of the driver model.
  */
 #include "cpu.h"
 
@@ -13,8 +13,8 @@
 
 ARCH_FEATURES ArchFeatures;
 
-/* PAT: WB, WT, UC-, UC, WC, WT, UC-, UC. Entry 4 is ours; the others are the power-on values, so the
- * loader's mappings keep their meaning (SDM 3A 12.12). */
+/* PAT: WB, WT, UC-, UC, WC, WT, UC-, UC. Entry 4 is ours; the others are the power-on values, so
+ * the loader's mappings keep their meaning (SDM 3A 12.12). */
 #define PAT_VALUE 0x0007040100070406ull
 
 static VOID ArchReadFeatures(PARCH_FEATURES Features)

@@ -2,10 +2,10 @@
 /*
  * processor.c - one processor's descriptor tables: GDT, TSS, IDT, and GS.
  *
- * Each processor has its own GDT and TSS inside its control region; the IDT is one for all, built by
- * the boot processor and read-only in effect afterwards. #DF, NMI and #MC get stacks of their own by
- * IST, because they can arrive when the current stack is not usable; nothing else does, for IST
- * stacks do not nest. There is no user mode, so GS always holds the control region: no SWAPGS.
+ * Each processor has its own GDT and TSS inside its control region; the IDT is one for all, built
+ * by the boot processor and read-only in effect afterwards. #DF, NMI and #MC get stacks of their
+ * own by IST, because they can arrive when the current stack is not usable; nothing else does, for
+ * IST stacks do not nest. There is no user mode, so GS always holds the control region: no SWAPGS.
  */
 #include "cpu.h"
 

@@ -23,8 +23,8 @@
 ;   counted per processor: the ISR stack is entered when it goes from 0 to 1.
 ;
 ; ORDERING
-;   Interrupts off, EOI, restore CR8, IRETQ. EOI first: the other order would leave a moment in which
-;   a lower vector could be delivered on top of one that is still in service, and stack up.
+;   Interrupts off, EOI, restore CR8, IRETQ. EOI first: the other order would leave a moment in
+;   which a lower vector could be delivered on top of one that is still in service, and stack up.
 ;
 ; FURTHER READING
 ;   Intel SDM 3A 6.14 (64-bit mode stack frame), 11.8 (TPR, PPR, EOI). Microsoft: "Managing Hardware
@@ -124,8 +124,8 @@ KiVectorStubs:
 %assign vector vector + 1
 %endrep
 
-; KiMaybeErrorCode - vectors 17, 21, 29 and 30 carry an error code as exceptions, none when they were
-; sent as interrupts. The two differ in the APIC's in-service bit. Interrupts are off.
+; KiMaybeErrorCode - vectors 17, 21, 29 and 30 carry an error code as exceptions, none when they
+; were sent as interrupts. The two differ in the APIC's in-service bit. Interrupts are off.
 ;   in: [rsp] vector, then an error code or RIP
 KiMaybeErrorCode:
     push rax

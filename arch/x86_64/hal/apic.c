@@ -8,8 +8,9 @@
  *
  * HOW IT WORKS
  *   Registers are reached in one of two ways, chosen once: a page of memory (xAPIC, 8-bit ids) or
- *   MSRs (x2APIC, 32-bit ids). x2APIC is used when the processor has it, and is a must when firmware
- *   left it on: there is no way back to xAPIC but through disabling the APIC (SDM 3A 11.12.5).
+ *   MSRs (x2APIC, 32-bit ids). x2APIC is used when the processor has it, and is a must when
+ *   firmware left it on: there is no way back to xAPIC but through disabling the APIC (SDM 3A
+ *   11.12.5).
  *
  * LOCKS AND IRQL
  *   Registers are this processor's own, so there is no lock. The xAPIC's interrupt command register
@@ -43,7 +44,7 @@
 
 BOOLEAN HalpX2ApicMode;
 
-/* Times that the command register was still busy after ICR_IDLE_SPINS: any processor, interlocked. */
+/* Times that the command register was still busy after ICR_IDLE_SPINS: any processor, locked. */
 static volatile LONG HalpIcrTimeouts;
 
 FORCEINLINE volatile ULONG *HalpApicRegister(ULONG Register)

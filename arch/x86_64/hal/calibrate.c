@@ -2,11 +2,11 @@
 /*
  * calibrate.c - how fast the TSC and the APIC timer run.
  *
- * The ladder: what the processor says (CPUID 15h), what the hypervisor says (leaf 40000010h), what a
- * measurement against HPET, PM timer or PIT says. The first answer counts; where there are two, they
- * are compared and a disagreement of more than one percent is reported. A measurement reads both
- * counters close together at the two ends of a 10 ms window: each end is the best of several tries,
- * so an interruption of the whole machine (SMM, a busy host) between two reads does no harm.
+ * The ladder: what the processor says (CPUID 15h), what the hypervisor says (leaf 40000010h), what
+ * a measurement against HPET, PM timer or PIT says. The first answer counts; where there are two,
+ * they are compared and a disagreement of more than one percent is reported. A measurement reads
+ * both counters close together at the two ends of a 10 ms window: each end is the best of several
+ * tries, so an interruption of the whole machine (SMM, a busy host) between two reads does no harm.
  */
 #include "halp.h"
 

@@ -4,9 +4,10 @@
  *
  * Each IOAPIC has an index and a data register, so a register access is two steps: one lock, with
  * interrupts off, covers all of them. Every redirection entry is masked at the start and belongs to
- * one vector once programmed; delivery is fixed, to one processor, physical destination. Retargeting
- * masks first, so no half-written entry ever fires. MADT overrides say which line an ISA interrupt
- * has, and with which polarity and trigger. Source: Intel 82093AA datasheet, section 3.
+ * one vector once programmed; delivery is fixed, to one processor, physical destination.
+ * Retargeting masks first, so no half-written entry ever fires. MADT overrides say which line an
+ * ISA interrupt has, and with which polarity and trigger. Source: Intel 82093AA datasheet, section
+ * 3.
  */
 #include "halp.h"
 
@@ -197,6 +198,24 @@ VOID HalpRetargetLine(ULONG Gsi, ULONG Processor)
     HalpWriteDestination(IoApic, Register, Processor);
     HalpIoApicWrite(IoApic, Register, Entry);
     HalpUnlockIoApics(Enabled);
+}
+
+ULONG64 HalpReadLine(ULONG Gsi)
+{
+    ULONG Register;
+    PHALP_IOAPIC IoApic = HalpIoApicOfLine(Gsi, &Register);
+    ULONG64 Entry;
+    BOOLEAN Enabled;
+
+    if (IoApic == NULL)
+    {
+        return RTE_MASKED;
+    }
+    Enabled = HalpLockIoApics();
+    Entry = HalpIoApicRead(IoApic, Register);
+    Entry |= (ULONG64)HalpIoApicRead(IoApic, Register + 1) << 32;
+    HalpUnlockIoApics(Enabled);
+    return Entry;
 }
 
 static VOID HalpAddIoApic(ULONG64 Address, ULONG GsiBase)

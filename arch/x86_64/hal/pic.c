@@ -2,10 +2,10 @@
 /*
  * pic.c - the 8259 pair, put out of the way.
  *
- * It is remapped to the reserved vectors 0x30..0x3F and masked, because a masked 8259 can still raise
- * its spurious interrupt (7 of either chip), and at the power-on vectors that would look like an
- * exception. LINT0 is masked too, so in truth nothing arrives. Source: Intel 8259A datasheet; the
- * IMCR of the MultiProcessor Specification 3.6.2.1.
+ * It is remapped to the reserved vectors 0x30..0x3F and masked, because a masked 8259 can still
+ * raise its spurious interrupt (7 of either chip), and at the power-on vectors that would look like
+ * an exception. LINT0 is masked too, so in truth nothing arrives. Source: Intel 8259A datasheet;
+ * the IMCR of the MultiProcessor Specification 3.6.2.1.
  */
 #include "halp.h"
 

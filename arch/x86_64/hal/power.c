@@ -3,8 +3,8 @@
  * power.c - ways to end a run: the emulator's exit port, reset, halt; and what machine this is.
  *
  * Reset is a ladder, each step tried and given time before the next: ACPI's reset register, the
- * chipset's CF9, the keyboard controller, a triple fault. Power-off needs values from AML, which this
- * kernel does not interpret, so it halts and says so.
+ * chipset's CF9, the keyboard controller, a triple fault. Power-off needs values from AML, which
+ * this kernel does not interpret, so it halts and says so.
  */
 #include "halp.h"
 

@@ -3,8 +3,8 @@
  * reference.c - counters whose frequency is known: HPET, ACPI PM timer, PIT channel 2.
  *
  * They calibrate the TSC and the APIC timer, and stand in for the TSC where it cannot be trusted. A
- * counter is offered only if it is seen to count. Sources: IA-PC HPET Specification 1.0a; ACPI 4.8.2.1
- * (PM timer, 3.579545 MHz); Intel 8254 datasheet (1.193182 MHz).
+ * counter is offered only if it is seen to count. Sources: IA-PC HPET Specification 1.0a; ACPI
+ * 4.8.2.1 (PM timer, 3.579545 MHz); Intel 8254 datasheet (1.193182 MHz).
  */
 #include "halp.h"
 

@@ -3,10 +3,10 @@
  * time.c - the performance counter, the stall, the clock interrupt's timer, the CMOS clock.
  *
  * Which counter to read and how the timer is calibrated are two questions. The counter is the TSC
- * where it may be believed (it never changes speed and is the same on all processors), else the HPET
- * or PM timer, widened to 64 bits by software: the last value seen is kept and moved forward by
- * compare-exchange, so the counter never goes back and wraps are counted as long as somebody reads
- * it once per wrap.
+ * where it may be believed (it never changes speed and is the same on all processors), else the
+ * HPET or PM timer, widened to 64 bits by software: the last value seen is kept and moved forward
+ * by compare-exchange, so the counter never goes back and wraps are counted as long as somebody
+ * reads it once per wrap.
  */
 #include "halp.h"
 

@@ -2,8 +2,9 @@
 /*
  * vectors.c - who handles which vector, and which line a device vector stands for.
  *
- * A vector without an owner goes to HalpStrayVector, which counts it: an interrupt that nobody asked
- * for is reported, never fatal. Lines get their vectors here because choosing one chooses the IRQL.
+ * A vector without an owner goes to HalpStrayVector, which counts it: an interrupt that nobody
+ * asked for is reported, never fatal. Lines get their vectors here because choosing one chooses the
+ * IRQL.
  */
 #include "halp.h"
 

@@ -3,10 +3,10 @@
  * init.c - the kernel's own address space, built before anything else owns memory.
  *
  * From the loader's memory map it maps all RAM once, read/write and never executable, and the image
- * section by section with the rights each needs; where the image shows through the physical map, its
- * text and read-only data are read-only there too. The temporary maps of entry.asm go away with the
- * switch of CR3, and with them the identity map. Page tables come from the end of the highest usable
- * range below 4 GiB, where the temporary maps reach.
+ * section by section with the rights each needs; where the image shows through the physical map,
+ * its text and read-only data are read-only there too. The temporary maps of entry.asm go away with
+ * the switch of CR3, and with them the identity map. Page tables come from the end of the highest
+ * usable range below 4 GiB, where the temporary maps reach.
  */
 #include "paging.h"
 

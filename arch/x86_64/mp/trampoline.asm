@@ -2,12 +2,12 @@
 ;
 ; trampoline.asm - an AP's way from real mode to its own stack in the kernel.
 ;
-; Copied to the code page below 1 MiB; the page after it holds the data block. An AP arrives here with
-; CS:IP = page:0, interrupts off. It goes through protected mode to long mode on page tables below
-; 4 GiB that map these two pages (code read/execute, data read/write) and the kernel's half; finds
-; its own slot by its APIC id, claims it with a compare-exchange, takes the slot's stack, and jumps
-; to the kernel. An id without a slot, or a slot that is closed because we were too late, parks. The
-; pages and tables are kept for ever: a late AP must land on its feet.
+; Copied to the code page below 1 MiB; the page after it holds the data block. An AP arrives here
+; with CS:IP = page:0, interrupts off. It goes through protected mode to long mode on page tables
+; below 4 GiB that map these two pages (code read/execute, data read/write) and the kernel's half;
+; finds its own slot by its APIC id, claims it with a compare-exchange, takes the slot's stack, and
+; jumps to the kernel. An id without a slot, or a slot that is closed because we were too late,
+; parks. The pages and tables are kept for ever: a late AP must land on its feet.
 ;
 ; Sources: Intel SDM 3A 9.4.4 (MP initialization), 10.8.5 (long mode), 11.12 (x2APIC ids).
 
@@ -123,8 +123,9 @@ long_mode:
 
 HalpTrampolineEnd:
 
-; HalpProcessorEntry - not copied: it runs in the kernel's half, which both sets of tables map, so here
-; the AP can leave its own. RDI the processor's block, RAX the kernel's CR3, R13 the TSC at arrival.
+; HalpProcessorEntry - not copied: it runs in the kernel's half, which both sets of tables map, so
+; here the AP can leave its own. RDI the processor's block, RAX the kernel's CR3, R13 the TSC at
+; arrival.
 global HalpProcessorEntry
 align 16
 HalpProcessorEntry:

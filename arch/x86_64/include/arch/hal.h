@@ -74,7 +74,9 @@ typedef struct _HALP_START_SLOT
 
 VOID HalpStartProcessors(PHALP_START_SLOT Slots, ULONG Count);
 
-/* ------------------------------------------------------------------ Sending interrupts. Any IRQL. */
+/* ------------------------------------------------------------------ Sending interrupts. */
+
+/* All of these: any IRQL. */
 
 /* One vector to one processor (by index; itself included). */
 VOID HalpSendIpi(ULONG Processor, ULONG Vector);
@@ -123,6 +125,8 @@ VOID HalpProgramLine(const HALP_LINE *Line, ULONG Vector, ULONG Processor);
 VOID HalpUnmaskLine(ULONG Gsi);
 VOID HalpMaskLine(ULONG Gsi);
 VOID HalpRetargetLine(ULONG Gsi, ULONG Processor);
+/* The line's redirection entry as its IOAPIC holds it; that of a masked line if there is none. */
+ULONG64 HalpReadLine(ULONG Gsi);
 
 /*
  * The vector table of lines: which vector a GSI has. HalpAssignVector gives Line a vector in the

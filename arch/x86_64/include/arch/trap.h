@@ -28,9 +28,9 @@ typedef struct _KTRAP_FRAME
 
 /*
  * A vector's handler. For an interrupt (0x1F and up, but NMI): IRQL is the vector's class,
- * interrupts are on, on the processor's ISR stack; the common code sends the EOI afterwards. APC and
- * DISPATCH are the exception: their EOI is sent at entry and they run on the interrupted thread's
- * own stack, for they may switch threads.
+ * interrupts are on, on the processor's ISR stack; the common code sends the EOI afterwards. APC
+ * and DISPATCH are the exception: their EOI is sent at entry and they run on the interrupted
+ * thread's own stack, for they may switch threads.
  */
 typedef VOID HALP_VECTOR_ROUTINE(PKTRAP_FRAME Frame);
 
