@@ -53,6 +53,7 @@ static NTSTATUS E1000QueryStatistics(PE1000_EXTENSION Extension, PE1000_STATISTI
 
     KeAcquireSpinLock(&Extension->RingLock, &RingIrql);
     E1000ReclaimTransmit(Extension);
+    E1000CollectDeviceCounters(Extension);
 
     AreaIrql = KeAcquireInterruptSpinLock(Extension->Interrupt);
     *Statistics = Extension->Counters;

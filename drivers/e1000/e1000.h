@@ -16,41 +16,43 @@
 
 #define E1000_REGISTER_SPACE 0x20000
 
-#define E1000_CTRL 0x00000  /* 13.4.1  device control          */
+#define E1000_CTRL 0x00000   /* 13.4.1  device control          */
 #define E1000_STATUS 0x00008 /* 13.4.2  device status           */
-#define E1000_EERD 0x00014  /* 13.4.4  EEPROM read             */
-#define E1000_ICR 0x000C0   /* 13.4.17 interrupt cause read: reading clears it */
-#define E1000_ITR 0x000C4   /* 13.4.18 interrupt throttling    */
-#define E1000_ICS 0x000C8   /* 13.4.19 interrupt cause set     */
-#define E1000_IMS 0x000D0   /* 13.4.20 interrupt mask set      */
-#define E1000_IMC 0x000D8   /* 13.4.21 interrupt mask clear    */
-#define E1000_RCTL 0x00100  /* 13.4.22 receive control         */
-#define E1000_TCTL 0x00400  /* 13.4.33 transmit control        */
-#define E1000_TIPG 0x00410  /* 13.4.34 transmit inter packet gap */
-#define E1000_RDBAL 0x02800 /* 13.4.25 receive ring base, low  */
-#define E1000_RDBAH 0x02804 /* 13.4.26 and high                */
-#define E1000_RDLEN 0x02808 /* 13.4.27 its length in bytes     */
-#define E1000_RDH 0x02810   /* 13.4.28 receive head: the device's position */
-#define E1000_RDT 0x02818   /* 13.4.29 receive tail: the device may use up to here */
-#define E1000_RDTR 0x02820  /* 13.4.30 receive interrupt delay */
-#define E1000_RADV 0x0282C  /* 13.4.31 its absolute bound      */
-#define E1000_TDBAL 0x03800 /* 13.4.36 the same for transmit   */
-#define E1000_TDBAH 0x03804 /* 13.4.37                         */
-#define E1000_TDLEN 0x03808 /* 13.4.38                         */
-#define E1000_TDH 0x03810   /* 13.4.39                         */
-#define E1000_TDT 0x03818   /* 13.4.40                         */
-#define E1000_MTA 0x05200   /* 13.5.1  multicast table array   */
-#define E1000_RAL0 0x05400  /* 13.5.2  receive address 0, low  */
-#define E1000_RAH0 0x05404  /* 13.5.3  and high                */
+#define E1000_EERD 0x00014   /* 13.4.4  EEPROM read             */
+#define E1000_ICR 0x000C0    /* 13.4.17 interrupt cause read: reading clears it */
+#define E1000_ITR 0x000C4    /* 13.4.18 interrupt throttling    */
+#define E1000_ICS 0x000C8    /* 13.4.19 interrupt cause set     */
+#define E1000_IMS 0x000D0    /* 13.4.20 interrupt mask set      */
+#define E1000_IMC 0x000D8    /* 13.4.21 interrupt mask clear    */
+#define E1000_RCTL 0x00100   /* 13.4.22 receive control         */
+#define E1000_TCTL 0x00400   /* 13.4.33 transmit control        */
+#define E1000_TIPG 0x00410   /* 13.4.34 transmit inter packet gap */
+#define E1000_RDBAL 0x02800  /* 13.4.25 receive ring base, low  */
+#define E1000_RDBAH 0x02804  /* 13.4.26 and high                */
+#define E1000_RDLEN 0x02808  /* 13.4.27 its length in bytes     */
+#define E1000_RDH 0x02810    /* 13.4.28 receive head: the device's position */
+#define E1000_RDT 0x02818    /* 13.4.29 receive tail: the device may use up to here */
+#define E1000_RDTR 0x02820   /* 13.4.30 receive interrupt delay */
+#define E1000_RADV 0x0282C   /* 13.4.31 its absolute bound      */
+#define E1000_TDBAL 0x03800  /* 13.4.36 the same for transmit   */
+#define E1000_TDBAH 0x03804  /* 13.4.37                         */
+#define E1000_TDLEN 0x03808  /* 13.4.38                         */
+#define E1000_TDH 0x03810    /* 13.4.39                         */
+#define E1000_TDT 0x03818    /* 13.4.40                         */
+#define E1000_RUC 0x040A4    /* 13.7    receive undersize count: reading clears it */
+#define E1000_ROC 0x040AC    /* 13.7    receive oversize count: the same           */
+#define E1000_MTA 0x05200    /* 13.5.1  multicast table array   */
+#define E1000_RAL0 0x05400   /* 13.5.2  receive address 0, low  */
+#define E1000_RAH0 0x05404   /* 13.5.3  and high                */
 
 #define E1000_MTA_WORDS 128
 
-#define E1000_CTRL_ASDE (1u << 5)   /* speed from the PHY       */
-#define E1000_CTRL_SLU (1u << 6)    /* set link up              */
-#define E1000_CTRL_RST (1u << 26)   /* device reset             */
+#define E1000_CTRL_ASDE (1u << 5) /* speed from the PHY       */
+#define E1000_CTRL_SLU (1u << 6)  /* set link up              */
+#define E1000_CTRL_RST (1u << 26) /* device reset             */
 
-#define E1000_STATUS_FD (1u << 0) /* full duplex              */
-#define E1000_STATUS_LU (1u << 1) /* link up                  */
+#define E1000_STATUS_FD (1u << 0)  /* full duplex              */
+#define E1000_STATUS_LU (1u << 1)  /* link up                  */
 #define E1000_STATUS_SPEED_SHIFT 6 /* 0: 10, 1: 100, 2, 3: 1000 Mb/s */
 
 #define E1000_EERD_START (1u << 0)
@@ -65,9 +67,9 @@
 /* BSIZE and BSEX 0: buffers of 2048 bytes. LPE 0: no long frames. SBP 0: no bad ones. */
 
 #define E1000_TCTL_EN (1u << 1)
-#define E1000_TCTL_PSP (1u << 3)       /* pad short packets                     */
-#define E1000_TCTL_CT (0x0Fu << 4)     /* collision threshold, as recommended   */
-#define E1000_TCTL_COLD (0x40u << 12)  /* collision distance for full duplex    */
+#define E1000_TCTL_PSP (1u << 3)      /* pad short packets                     */
+#define E1000_TCTL_CT (0x0Fu << 4)    /* collision threshold, as recommended   */
+#define E1000_TCTL_COLD (0x40u << 12) /* collision distance for full duplex    */
 
 #define E1000_TIPG_COPPER (10u | 8u << 10 | 6u << 20)
 
@@ -89,9 +91,9 @@ typedef struct _E1000_RX_DESCRIPTOR
     volatile LONG64 Result;
 } E1000_RX_DESCRIPTOR;
 
-#define E1000_RX_LENGTH(Result) ((ULONG)(Result) & 0xFFFF)
-#define E1000_RX_DD (1ull << 32)  /* the device is done with it */
-#define E1000_RX_EOP (1ull << 33) /* it holds a frame's end     */
+#define E1000_RX_LENGTH(Result) ((ULONG)(Result)&0xFFFF)
+#define E1000_RX_DD (1ull << 32)        /* the device is done with it */
+#define E1000_RX_EOP (1ull << 33)       /* it holds a frame's end     */
 #define E1000_RX_ERRORS (0x97ull << 40) /* CE, SE, SEQ, CXE, RXE (3.2.3.2), no checksum ones */
 
 /* Legacy transmit descriptor (3.3.3): length 0..15, command 24..31, then status 0..3. */
@@ -116,7 +118,22 @@ typedef struct _E1000_TX_DESCRIPTOR
 #define E1000_RX_SUSPECT 4       /* receive interrupts in a row without a frame: look closer  */
 
 C_ASSERT(sizeof(E1000_RX_DESCRIPTOR) == 16 && sizeof(E1000_TX_DESCRIPTOR) == 16);
-C_ASSERT(E1000_RING_SIZE * sizeof(E1000_RX_DESCRIPTOR) == PAGE_SIZE);
+
+/*
+ * All the memory that the device reads and writes, in one block with the receive ring first. A head
+ * register has 16 bits: should the device ever run past the end of its ring, the megabyte behind it
+ * that it can write descriptors to is in this block, and nobody else's.
+ */
+typedef struct _E1000_SHARED
+{
+    E1000_RX_DESCRIPTOR RxRing[E1000_RING_SIZE];
+    E1000_TX_DESCRIPTOR TxRing[E1000_RING_SIZE];
+    UCHAR RxBuffers[E1000_RING_SIZE][E1000_BUFFER_SIZE];
+    UCHAR TxBuffers[E1000_RING_SIZE][E1000_BUFFER_SIZE];
+} E1000_SHARED;
+
+C_ASSERT(sizeof(E1000_SHARED) >= 0x10000 * sizeof(E1000_RX_DESCRIPTOR));
+C_ASSERT(FIELD_OFFSET(E1000_SHARED, RxBuffers) % E1000_BUFFER_SIZE == 0);
 
 /* ------------------------------------------------------------------ The state area. */
 
@@ -136,10 +153,10 @@ typedef struct _E1000_STATE_AREA
     ULONG Outstanding; /* interrupts since then                                          */
     ULONG Causes;      /* the OR of their cause bits                                     */
     ULONG CauseCount[E1000_CAUSE_BITS]; /* how many of them had each bit                 */
-    ULONG64 Check;     /* E1000StateSum of the first four, written last                  */
-    ULONG Enabled;     /* causes that may raise the line: the driver's copy of IMS       */
-    BOOLEAN Stopping;  /* no DPC may be queued and nothing enabled any more              */
-    BOOLEAN Vanished;  /* the device answered with all ones                              */
+    ULONG64 Check;    /* E1000StateSum of the first four, written last                  */
+    ULONG Enabled;    /* causes that may raise the line: the driver's copy of IMS       */
+    BOOLEAN Stopping; /* no DPC may be queued and nothing enabled any more              */
+    BOOLEAN Vanished; /* the device answered with all ones                              */
 } E1000_STATE_AREA;
 
 /* What a DPC took out of it. */
@@ -172,14 +189,8 @@ typedef struct _E1000_EXTENSION
      * between. */
     volatile ULONG *Registers; /* NULL: stopped */
     PKINTERRUPT Interrupt;
-    E1000_RX_DESCRIPTOR *RxRing;
-    E1000_TX_DESCRIPTOR *TxRing;
-    PUCHAR RxBuffers;
-    PUCHAR TxBuffers;
-    ULONG64 RxRingAddress; /* physical, as are the next three */
-    ULONG64 TxRingAddress;
-    ULONG64 RxBuffersAddress;
-    ULONG64 TxBuffersAddress;
+    E1000_SHARED *Shared;
+    ULONG64 SharedAddress; /* where the device finds it: physical */
     UCHAR MacAddress[NET_MAC_LENGTH];
     CM_PARTIAL_RESOURCE_DESCRIPTOR MemoryResource;
     CM_PARTIAL_RESOURCE_DESCRIPTOR InterruptResource; /* translated */
@@ -198,7 +209,7 @@ typedef struct _E1000_EXTENSION
      * once, and by the routines that the class calls. Guards everything down to Counters, and the
      * ring half of Counters. */
     KSPIN_LOCK RingLock;
-    BOOLEAN Running;     /* the rings are set up and the device was there when last asked */
+    BOOLEAN Running; /* the rings are set up and the device was there when last asked */
     BOOLEAN LinkUp;
     BOOLEAN RxDiscard;   /* inside a frame that does not fit one buffer                   */
     ULONG RxNext;        /* next descriptor to look at, 0..E1000_RING_MASK                */
@@ -237,6 +248,19 @@ FORCEINLINE ULONG E1000Read(PE1000_EXTENSION Extension, ULONG Offset)
 FORCEINLINE VOID E1000Write(PE1000_EXTENSION Extension, ULONG Offset, ULONG Value)
 {
     WRITE_REGISTER_ULONG(Extension->Registers + Offset / sizeof(ULONG), Value);
+}
+
+/* Physical addresses of the buffers. */
+FORCEINLINE ULONG64 E1000RxBufferAddress(const E1000_EXTENSION *Extension, ULONG Index)
+{
+    return Extension->SharedAddress + FIELD_OFFSET(E1000_SHARED, RxBuffers) +
+           Index * E1000_BUFFER_SIZE;
+}
+
+FORCEINLINE ULONG64 E1000TxBufferAddress(const E1000_EXTENSION *Extension, ULONG Index)
+{
+    return Extension->SharedAddress + FIELD_OFFSET(E1000_SHARED, TxBuffers) +
+           Index * E1000_BUFFER_SIZE;
 }
 
 /* ------------------------------------------------------------------ isr.c, dpc.c */
@@ -301,6 +325,9 @@ VOID E1000StartEngines(PE1000_EXTENSION Extension);
 /* At most once a second: stops the engines, drops what is in flight, starts afresh. Under
  * RingLock. */
 VOID E1000ResetRings(PE1000_EXTENSION Extension, PCSTR Reason);
+
+/* Adds what the device has counted since the last time. Under RingLock. */
+VOID E1000CollectDeviceCounters(PE1000_EXTENSION Extension);
 
 /* Reads STATUS, logs a change. Under RingLock. */
 VOID E1000UpdateLink(PE1000_EXTENSION Extension);

@@ -8,10 +8,10 @@
  */
 #include "e1000.h"
 
-#define E1000_RESET_POLLS 200    /* of 50 us: 10 ms for the reset bit to clear        */
-#define E1000_EEPROM_LOAD 5000   /* us: the device reads its EEPROM after a reset      */
-#define E1000_EEPROM_POLLS 200   /* of 50 us: 10 ms for one EEPROM word                */
-#define E1000_DRAIN_TIME 10      /* us: a DMA in progress when the engines are stopped */
+#define E1000_RESET_POLLS 200            /* of 50 us: 10 ms for the reset bit to clear        */
+#define E1000_EEPROM_LOAD 5000           /* us: the device reads its EEPROM after a reset      */
+#define E1000_EEPROM_POLLS 200           /* of 50 us: 10 ms for one EEPROM word                */
+#define E1000_DRAIN_TIME 10              /* us: a DMA in progress when the engines are stopped */
 #define E1000_RESET_INTERVAL 10000000ull /* 100 ns units: one ring reset a second      */
 
 /* CTRL bits that would force a speed, invert the link, tag frames, or send and obey pauses. */
@@ -32,7 +32,7 @@ VOID E1000QuietHardware(PE1000_EXTENSION Extension)
     E1000Write(Extension, E1000_IMC, MAXULONG);
     E1000Write(Extension, E1000_RCTL, 0);
     E1000Write(Extension, E1000_TCTL, 0);
-    (VOID)E1000Read(Extension, E1000_STATUS); /* posted writes have arrived */
+    (VOID) E1000Read(Extension, E1000_STATUS); /* posted writes have arrived */
     KeStallExecutionProcessor(E1000_DRAIN_TIME);
 }
 
@@ -129,7 +129,9 @@ NTSTATUS E1000ResetHardware(PE1000_EXTENSION Extension)
 
     E1000Wait(E1000_EEPROM_LOAD);
     E1000QuietHardware(Extension);
-    (VOID)E1000Read(Extension, E1000_ICR); /* causes from before the reset */
+    (VOID) E1000Read(Extension, E1000_ICR); /* causes and counts from before the reset */
+    (VOID) E1000Read(Extension, E1000_RUC);
+    (VOID) E1000Read(Extension, E1000_ROC);
 
     E1000Write(Extension, E1000_ITR, 0); /* interrupt at once, and once per batch: see dpc.c */
     E1000Write(Extension, E1000_RDTR, 0);
@@ -153,13 +155,17 @@ NTSTATUS E1000ResetHardware(PE1000_EXTENSION Extension)
 
 VOID E1000ProgramRings(PE1000_EXTENSION Extension)
 {
+    E1000_SHARED *Shared = Extension->Shared;
+    ULONG64 RxRing = Extension->SharedAddress + FIELD_OFFSET(E1000_SHARED, RxRing);
+    ULONG64 TxRing = Extension->SharedAddress + FIELD_OFFSET(E1000_SHARED, TxRing);
+
     for (ULONG i = 0; i < E1000_RING_SIZE; i++)
     {
-        Extension->RxRing[i].BufferAddress = Extension->RxBuffersAddress + i * E1000_BUFFER_SIZE;
-        Extension->RxRing[i].Result = 0;
-        Extension->TxRing[i].BufferAddress = Extension->TxBuffersAddress + i * E1000_BUFFER_SIZE;
-        Extension->TxRing[i].Command = 0;
-        Extension->TxRing[i].Status = 0;
+        Shared->RxRing[i].BufferAddress = E1000RxBufferAddress(Extension, i);
+        Shared->RxRing[i].Result = 0;
+        Shared->TxRing[i].BufferAddress = E1000TxBufferAddress(Extension, i);
+        Shared->TxRing[i].Command = 0;
+        Shared->TxRing[i].Status = 0;
     }
 
     Extension->RxNext = 0;
@@ -171,15 +177,15 @@ VOID E1000ProgramRings(PE1000_EXTENSION Extension)
     Extension->TxClean = 0;
     Extension->TxStuckSince = 0;
 
-    E1000Write(Extension, E1000_RDBAL, (ULONG)Extension->RxRingAddress);
-    E1000Write(Extension, E1000_RDBAH, (ULONG)(Extension->RxRingAddress >> 32));
-    E1000Write(Extension, E1000_RDLEN, E1000_RING_SIZE * sizeof(E1000_RX_DESCRIPTOR));
+    E1000Write(Extension, E1000_RDBAL, (ULONG)RxRing);
+    E1000Write(Extension, E1000_RDBAH, (ULONG)(RxRing >> 32));
+    E1000Write(Extension, E1000_RDLEN, sizeof(Shared->RxRing));
     E1000Write(Extension, E1000_RDH, 0);
     E1000Write(Extension, E1000_RDT, E1000_RING_SIZE - 1); /* all but one: equal means empty */
 
-    E1000Write(Extension, E1000_TDBAL, (ULONG)Extension->TxRingAddress);
-    E1000Write(Extension, E1000_TDBAH, (ULONG)(Extension->TxRingAddress >> 32));
-    E1000Write(Extension, E1000_TDLEN, E1000_RING_SIZE * sizeof(E1000_TX_DESCRIPTOR));
+    E1000Write(Extension, E1000_TDBAL, (ULONG)TxRing);
+    E1000Write(Extension, E1000_TDBAH, (ULONG)(TxRing >> 32));
+    E1000Write(Extension, E1000_TDLEN, sizeof(Shared->TxRing));
     E1000Write(Extension, E1000_TDH, 0);
     E1000Write(Extension, E1000_TDT, 0);
 }
@@ -215,10 +221,19 @@ VOID E1000ResetRings(PE1000_EXTENSION Extension, PCSTR Reason)
 
     E1000Write(Extension, E1000_RCTL, 0);
     E1000Write(Extension, E1000_TCTL, 0);
-    (VOID)E1000Read(Extension, E1000_STATUS); /* posted writes have arrived */
+    (VOID) E1000Read(Extension, E1000_STATUS); /* posted writes have arrived */
     KeStallExecutionProcessor(E1000_DRAIN_TIME);
     E1000ProgramRings(Extension);
     E1000StartEngines(Extension);
+}
+
+VOID E1000CollectDeviceCounters(PE1000_EXTENSION Extension)
+{
+    if (Extension->Running)
+    {
+        Extension->Counters.RxDeviceUndersize += E1000Read(Extension, E1000_RUC);
+        Extension->Counters.RxDeviceOversize += E1000Read(Extension, E1000_ROC);
+    }
 }
 
 VOID E1000UpdateLink(PE1000_EXTENSION Extension)

@@ -9,7 +9,7 @@
  */
 #include "e1000.h"
 
-#define E1000_PROOF_POLLS 200   /* of 50 us: 10 ms for the interrupt the driver fires itself */
+#define E1000_PROOF_POLLS 200    /* of 50 us: 10 ms for the interrupt the driver fires itself */
 #define E1000_DMA_LIMIT MAXULONG /* the card is asked for no address above 4 GiB             */
 
 /* Sets and clears bits of the PCI command register. */
@@ -76,50 +76,28 @@ static NTSTATUS E1000TakeResources(PE1000_EXTENSION Extension, const CM_RESOURCE
     return STATUS_SUCCESS;
 }
 
-/* Contiguous memory below the DMA limit; *Address is where the device finds it. */
-static PVOID E1000AllocateShared(SIZE_T Size, ULONG64 *Address)
+/* The device's memory. */
+static BOOLEAN E1000AllocateShared(PE1000_EXTENSION Extension)
 {
     PHYSICAL_ADDRESS Highest = {.QuadPart = E1000_DMA_LIMIT};
-    PVOID Memory = MmAllocateContiguousMemory(Size, Highest);
 
-    if (Memory != NULL)
+    Extension->Shared = MmAllocateContiguousMemory(sizeof(E1000_SHARED), Highest);
+    if (Extension->Shared == NULL)
     {
-        *Address = (ULONG64)MmGetPhysicalAddress(Memory).QuadPart;
+        return FALSE;
     }
-    return Memory;
+
+    Extension->SharedAddress = (ULONG64)MmGetPhysicalAddress(Extension->Shared).QuadPart;
+    return TRUE;
 }
 
-static BOOLEAN E1000AllocateRings(PE1000_EXTENSION Extension)
+static VOID E1000FreeShared(PE1000_EXTENSION Extension)
 {
-    const SIZE_T Buffers = E1000_RING_SIZE * E1000_BUFFER_SIZE;
-
-    Extension->RxRing = E1000AllocateShared(PAGE_SIZE, &Extension->RxRingAddress);
-    Extension->TxRing = E1000AllocateShared(PAGE_SIZE, &Extension->TxRingAddress);
-    Extension->RxBuffers = E1000AllocateShared(Buffers, &Extension->RxBuffersAddress);
-    Extension->TxBuffers = E1000AllocateShared(Buffers, &Extension->TxBuffersAddress);
-
-    return Extension->RxRing != NULL && Extension->TxRing != NULL &&
-           Extension->RxBuffers != NULL && Extension->TxBuffers != NULL;
-}
-
-static VOID E1000FreeShared(PVOID Memory)
-{
-    if (Memory != NULL)
+    if (Extension->Shared != NULL)
     {
-        MmFreeContiguousMemory(Memory);
+        MmFreeContiguousMemory(Extension->Shared);
+        Extension->Shared = NULL;
     }
-}
-
-static VOID E1000FreeRings(PE1000_EXTENSION Extension)
-{
-    E1000FreeShared(Extension->RxRing);
-    E1000FreeShared(Extension->TxRing);
-    E1000FreeShared(Extension->RxBuffers);
-    E1000FreeShared(Extension->TxBuffers);
-    Extension->RxRing = NULL;
-    Extension->TxRing = NULL;
-    Extension->RxBuffers = NULL;
-    Extension->TxBuffers = NULL;
 }
 
 static NTSTATUS E1000ConnectInterrupt(PE1000_EXTENSION Extension)
@@ -137,8 +115,9 @@ static NTSTATUS E1000ConnectInterrupt(PE1000_EXTENSION Extension)
     Connect.FullySpecified.ShareVector = Resource->ShareDisposition == CmResourceShareShared;
     Connect.FullySpecified.Vector = Resource->u.Interrupt.Vector;
     Connect.FullySpecified.Irql = (KIRQL)Resource->u.Interrupt.Level;
-    Connect.FullySpecified.InterruptMode =
-        Resource->Flags & CM_RESOURCE_INTERRUPT_LATCHED ? Latched : LevelSensitive;
+    Connect.FullySpecified.InterruptMode = Resource->Flags & CM_RESOURCE_INTERRUPT_LATCHED
+                                               ? Latched
+                                               : LevelSensitive;
     Connect.FullySpecified.ProcessorEnableMask = Resource->u.Interrupt.Affinity;
     return IoConnectInterruptEx(&Connect);
 }
@@ -237,7 +216,7 @@ NTSTATUS E1000StartDevice(PE1000_EXTENSION Extension, const CM_RESOURCE_LIST *Ra
     }
 
     Status = E1000ResetHardware(Extension);
-    if (NT_SUCCESS(Status) && !E1000AllocateRings(Extension))
+    if (NT_SUCCESS(Status) && !E1000AllocateShared(Extension))
     {
         Status = STATUS_INSUFFICIENT_RESOURCES;
     }
@@ -291,7 +270,7 @@ VOID E1000StopDevice(PE1000_EXTENSION Extension)
 
     E1000QuietHardware(Extension);
     E1000SetCommand(Extension, 0, E1000_PCI_COMMAND_MASTER);
-    E1000FreeRings(Extension);
+    E1000FreeShared(Extension);
     MmUnmapIoSpace((PVOID)Extension->Registers, E1000_REGISTER_SPACE);
     Extension->Registers = NULL;
 }

@@ -14,6 +14,10 @@
  */
 #include "e1000.h"
 
+#define E1000_RX_DROP_NAME(Drop, Name) [Drop] = Name,
+
+const PCSTR E1000RxDropNames[E1000RxDropMaximum] = {E1000_RX_DROPS(E1000_RX_DROP_NAME)};
+
 /* Why a descriptor's frame cannot be delivered; E1000RxDropMaximum if it can. Kept out of line: the
  * good frame has been told apart with two comparisons. */
 static DECLSPEC_NOINLINE E1000_RX_DROP E1000Classify(PE1000_EXTENSION Extension, ULONG64 Result)
@@ -69,8 +73,8 @@ static VOID E1000Deliver(PE1000_EXTENSION Extension, const UCHAR *Frame, ULONG L
     }
 
     Extension->Counters.RxDelivered++;
-    ReplyLength =
-        Extension->Receive(Extension->ReceiveContext, Frame, Length, Reply, NET_FRAME_MAXIMUM);
+    ReplyLength = Extension->Receive(Extension->ReceiveContext, Frame, Length, Reply,
+                                     NET_FRAME_MAXIMUM);
 
     if (ReplyLength == 0)
     {
@@ -87,9 +91,9 @@ static VOID E1000Deliver(PE1000_EXTENSION Extension, const UCHAR *Frame, ULONG L
 static VOID E1000RecycleDescriptor(PE1000_EXTENSION Extension)
 {
     ULONG Index = Extension->RxNext;
-    E1000_RX_DESCRIPTOR *Descriptor = &Extension->RxRing[Index];
+    E1000_RX_DESCRIPTOR *Descriptor = &Extension->Shared->RxRing[Index];
 
-    Descriptor->BufferAddress = Extension->RxBuffersAddress + Index * E1000_BUFFER_SIZE;
+    Descriptor->BufferAddress = E1000RxBufferAddress(Extension, Index);
     Descriptor->Result = 0;
     Extension->RxNext = (Index + 1) & E1000_RING_MASK;
 
@@ -105,6 +109,7 @@ ULONG E1000ReceiveFrames(PE1000_EXTENSION Extension, ULONG Budget)
 {
     const ULONG64 Mask = E1000_RX_DD | E1000_RX_EOP | E1000_RX_ERRORS;
     const ULONG64 Good = E1000_RX_DD | E1000_RX_EOP;
+    E1000_SHARED *Shared = Extension->Shared;
     ULONG Frames;
 
     for (Frames = 0; Frames < Budget; Frames++)
@@ -117,7 +122,7 @@ ULONG E1000ReceiveFrames(PE1000_EXTENSION Extension, ULONG Budget)
 
         /* Acquire: the frame is read after DD is seen. pairs with: the device's write-back, which
          * comes after its write of the frame. */
-        Result = (ULONG64)ReadAcquire64(&Extension->RxRing[Index].Result);
+        Result = (ULONG64)ReadAcquire64(&Shared->RxRing[Index].Result);
 
         if (!(Result & E1000_RX_DD))
         {
@@ -135,7 +140,7 @@ ULONG E1000ReceiveFrames(PE1000_EXTENSION Extension, ULONG Budget)
 
         if (Drop == E1000RxDropMaximum)
         {
-            E1000Deliver(Extension, Extension->RxBuffers + Index * E1000_BUFFER_SIZE, Length);
+            E1000Deliver(Extension, Shared->RxBuffers[Index], Length);
         }
         else
         {
@@ -173,7 +178,7 @@ VOID E1000SuspectReceiveRing(PE1000_EXTENSION Extension)
         E1000NoteVanished(Extension);
     }
     else if (Head != Extension->RxNext &&
-             !(ReadAcquire64(&Extension->RxRing[Extension->RxNext].Result) & E1000_RX_DD))
+             !(ReadAcquire64(&Extension->Shared->RxRing[Extension->RxNext].Result) & E1000_RX_DD))
     {
         E1000ResetRings(Extension, "receive head elsewhere");
     }

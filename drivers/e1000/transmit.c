@@ -20,12 +20,14 @@
 
 VOID E1000ReclaimTransmit(PE1000_EXTENSION Extension)
 {
+    const E1000_TX_DESCRIPTOR *Ring = Extension->Shared->TxRing;
+
     while (Extension->TxClean != Extension->TxFlushed)
     {
         ULONG End = Extension->TxBatchEnd[Extension->TxClean & E1000_RING_MASK];
 
         /* pairs with: the device's write-back; the buffer may be filled again after it. */
-        if (!(ReadAcquire(&Extension->TxRing[(End - 1) & E1000_RING_MASK].Status) & E1000_TX_DD))
+        if (!(ReadAcquire(&Ring[(End - 1) & E1000_RING_MASK].Status) & E1000_TX_DD))
         {
             break;
         }
@@ -48,7 +50,7 @@ VOID E1000FlushTransmit(PE1000_EXTENSION Extension)
 
     /* (filled) -> (in flight). The device has not seen these descriptors yet: it stops at the tail.
      * The register write orders the stores before it; pairs with: the device's fetch. */
-    Extension->TxRing[(End - 1) & E1000_RING_MASK].Command |= E1000_TX_RS;
+    Extension->Shared->TxRing[(End - 1) & E1000_RING_MASK].Command |= E1000_TX_RS;
     Extension->TxBatchEnd[First & E1000_RING_MASK] = End;
     Extension->TxFlushed = End;
     Extension->Counters.TxBatches++;
@@ -89,16 +91,16 @@ PUCHAR E1000NextTransmitBuffer(PE1000_EXTENSION Extension)
     {
         return NULL;
     }
-    return Extension->TxBuffers + (Extension->TxNext & E1000_RING_MASK) * E1000_BUFFER_SIZE;
+    return Extension->Shared->TxBuffers[Extension->TxNext & E1000_RING_MASK];
 }
 
 VOID E1000QueueTransmit(PE1000_EXTENSION Extension, ULONG Length)
 {
     ULONG Index = Extension->TxNext & E1000_RING_MASK;
-    E1000_TX_DESCRIPTOR *Descriptor = &Extension->TxRing[Index];
+    E1000_TX_DESCRIPTOR *Descriptor = &Extension->Shared->TxRing[Index];
 
     /* (free) -> (filled) */
-    Descriptor->BufferAddress = Extension->TxBuffersAddress + Index * E1000_BUFFER_SIZE;
+    Descriptor->BufferAddress = E1000TxBufferAddress(Extension, Index);
     Descriptor->Command = Length | E1000_TX_EOP | E1000_TX_IFCS;
     Descriptor->Status = 0;
     Extension->TxNext++;

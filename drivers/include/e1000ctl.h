@@ -68,18 +68,24 @@ typedef struct _E1000_DELAY
 
 #define E1000_DELAY_MAXIMUM 1000
 
-/* Why a received frame did not reach the class. */
+/* Why a received frame did not reach the class, with names for people and scripts. */
+#define E1000_RX_DROPS(Entry)                                                                      \
+    Entry(E1000RxDropNoClass, "nic.no_class")         /* nobody is connected */                    \
+        Entry(E1000RxDropError, "nic.error")          /* CRC, symbol, sequence or data error */    \
+        Entry(E1000RxDropRunt, "nic.runt")            /* shorter than NET_FRAME_MINIMUM */         \
+        Entry(E1000RxDropOversize, "nic.oversize")    /* longer than a tagged frame, 1518 */       \
+        Entry(E1000RxDropFragment, "nic.fragment")    /* in several buffers; each counts */        \
+        Entry(E1000RxDropCorrupt, "nic.corrupt")      /* length 0, or above the buffer */          \
+        Entry(E1000RxDropTransmitFull, "nic.tx_full") /* no buffer to build a reply in */
+
+#define E1000_RX_DROP_ENUM(Drop, Name) Drop,
+
 typedef enum _E1000_RX_DROP
 {
-    E1000RxDropNoClass,      /* nobody is connected                                            */
-    E1000RxDropError,        /* the descriptor reports CRC, symbol, sequence or data errors    */
-    E1000RxDropRunt,         /* shorter than NET_FRAME_MINIMUM                                 */
-    E1000RxDropOversize,     /* longer than a tagged frame of 1518 bytes                       */
-    E1000RxDropFragment,     /* not a whole frame in one buffer; each of its descriptors counts */
-    E1000RxDropCorrupt,      /* length 0 or above the buffer: memory or device is damaged      */
-    E1000RxDropTransmitFull, /* no transmit buffer to build a reply in                         */
-    E1000RxDropMaximum
+    E1000_RX_DROPS(E1000_RX_DROP_ENUM) E1000RxDropMaximum
 } E1000_RX_DROP;
+
+extern const PCSTR E1000RxDropNames[E1000RxDropMaximum];
 
 /*
  * Each half is a snapshot under its lock. With the device quiet (no traffic, no DPC queued):
@@ -101,9 +107,9 @@ typedef struct _E1000_STATISTICS
 {
     /* The interrupt half: written at SynchronizeIrql under the interrupt spin lock. */
     ULONG64 IsrCalls;
-    ULONG64 IsrClaimed;   /* returned TRUE                                                     */
-    ULONG64 IsrUnclaimed; /* returned FALSE: another device on the line, or a late edge of ours */
-    ULONG64 InterruptsSeen;     /* ISR calls that read a cause                                 */
+    ULONG64 IsrClaimed;     /* returned TRUE                                                     */
+    ULONG64 IsrUnclaimed;   /* returned FALSE: another device on the line, or a late edge of ours */
+    ULONG64 InterruptsSeen; /* ISR calls that read a cause                                 */
     ULONG64 InterruptsConsumed; /* of those, taken over by a DPC                               */
     ULONG64 CausesSeen[E1000_CAUSE_BITS];
     ULONG64 CausesConsumed[E1000_CAUSE_BITS];
@@ -121,9 +127,11 @@ typedef struct _E1000_STATISTICS
     ULONG64 RxDropped[E1000RxDropMaximum];
     ULONG64 RxReplies;
     ULONG64 RxNoReply;
-    ULONG64 RxOverruns; /* interrupts that reported RXO    */
-    ULONG64 RxLow;      /* interrupts that reported RXDMT0 */
-    ULONG64 TxSends;    /* frames from the class's Send    */
+    ULONG64 RxOverruns;        /* interrupts that reported RXO            */
+    ULONG64 RxLow;             /* interrupts that reported RXDMT0         */
+    ULONG64 RxDeviceOversize;  /* too long: dropped by the device itself  */
+    ULONG64 RxDeviceUndersize; /* too short: dropped by the device itself */
+    ULONG64 TxSends;           /* frames from the class's Send    */
     ULONG64 TxSendsRefused;
     ULONG64 TxQueued;
     ULONG64 TxCompleted;

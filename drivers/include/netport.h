@@ -89,10 +89,12 @@ typedef struct _NET_ADDRESS
     UCHAR PrefixLength;
 } NET_ADDRESS, *PNET_ADDRESS;
 
-#define NET_DEFAULT_ADDRESS {{10, 0, 2, 15}, 24}
+#define NET_DEFAULT_ADDRESS                                                                        \
+    {                                                                                              \
+        {10, 0, 2, 15}, 24                                                                         \
+    }
 
-#define IOCTL_NET_SET_ADDRESS                                                                      \
-    CTL_CODE(FILE_DEVICE_NETWORK, 0x800, METHOD_BUFFERED, FILE_ANY_ACCESS)
+#define IOCTL_NET_SET_ADDRESS CTL_CODE(FILE_DEVICE_NETWORK, 0x800, METHOD_BUFFERED, FILE_ANY_ACCESS)
 
 /*
  * What became of each frame handed to the responder. Every frame adds one to NetFramesReceived and
@@ -101,48 +103,45 @@ typedef struct _NET_ADDRESS
  * whenever no Receive call is in progress.
  */
 #define NET_COUNTERS(Entry)                                                                        \
-    Entry(NetFramesReceived, "frames received")                                                    \
-    Entry(NetArpReplies, "ARP replies")                                                            \
-    Entry(NetIcmpReplies, "ICMP echo replies")                                                     \
-    Entry(NetUdpReplies, "UDP echo replies")                                                       \
-    Entry(NetDropFrameShort, "shorter than an Ethernet header")                                    \
-    Entry(NetDropFrameDestination, "Ethernet destination not ours")                                \
-    Entry(NetDropFrameSource, "Ethernet source is a group")                                        \
-    Entry(NetDropFrameType, "neither ARP nor IPv4")                                                \
-    Entry(NetDropReplySize, "reply larger than its buffer")                                        \
-    Entry(NetDropArpShort, "ARP: truncated")                                                       \
-    Entry(NetDropArpFormat, "ARP: not Ethernet and IPv4")                                          \
-    Entry(NetDropArpOperation, "ARP: not a request")                                               \
-    Entry(NetDropArpSender, "ARP: sender is not the frame's source")                               \
-    Entry(NetDropArpTarget, "ARP: for another address")                                            \
-    Entry(NetDropArpConflict, "ARP: sender claims our address")                                    \
-    Entry(NetDropIpShort, "IPv4: truncated header")                                                \
-    Entry(NetDropIpVersion, "IPv4: version not 4")                                                 \
-    Entry(NetDropIpHeaderLength, "IPv4: header length")                                            \
-    Entry(NetDropIpTotalLength, "IPv4: total length")                                              \
-    Entry(NetDropIpChecksum, "IPv4: header checksum")                                              \
-    Entry(NetDropIpFragment, "IPv4: fragment")                                                     \
-    Entry(NetDropIpTimeToLive, "IPv4: time to live 0")                                             \
-    Entry(NetDropIpDestination, "IPv4: for another address")                                       \
-    Entry(NetDropIpSource, "IPv4: source is no host")                                              \
-    Entry(NetDropIpProtocol, "IPv4: neither ICMP nor UDP")                                         \
-    Entry(NetDropIcmpShort, "ICMP: truncated")                                                     \
-    Entry(NetDropIcmpType, "ICMP: not an echo request")                                            \
-    Entry(NetDropIcmpChecksum, "ICMP: checksum")                                                   \
-    Entry(NetDropUdpShort, "UDP: truncated")                                                       \
-    Entry(NetDropUdpLength, "UDP: length")                                                         \
-    Entry(NetDropUdpPort, "UDP: port not 7")                                                       \
-    Entry(NetDropUdpSource, "UDP: source port 0 or 7")                                             \
-    Entry(NetDropUdpChecksum, "UDP: checksum")
+    Entry(NetFramesReceived, "net.received") Entry(NetArpReplies, "arp.replies")                   \
+        Entry(NetIcmpReplies, "icmp.replies") Entry(NetUdpReplies, "udp.replies")                  \
+            Entry(NetDropFrameShort, "eth.short")    /* shorter than an Ethernet header */         \
+        Entry(NetDropFrameDestination, "eth.not_us") /* sent neither to us nor, for ARP, to all */ \
+        Entry(NetDropFrameSource, "eth.source")      /* from a group address */                    \
+        Entry(NetDropFrameType, "eth.unknown")       /* neither ARP nor IPv4 */                    \
+        Entry(NetDropReplySize, "net.reply_size")    /* the reply does not fit its buffer */       \
+        Entry(NetDropArpShort, "arp.short")          /* truncated */                               \
+        Entry(NetDropArpFormat, "arp.malformed")     /* not Ethernet and IPv4 */                   \
+        Entry(NetDropArpOperation, "arp.unknown")    /* not a request */                           \
+        Entry(NetDropArpSender, "arp.sender")        /* sender is not the frame's source */        \
+        Entry(NetDropArpTarget, "arp.not_us")        /* asks for another address */                \
+        Entry(NetDropArpConflict, "arp.conflict")    /* sender claims our address */               \
+        Entry(NetDropIpShort, "ip.short")            /* truncated header */                        \
+        Entry(NetDropIpVersion, "ip.version")        /* not 4 */                                   \
+        Entry(NetDropIpHeaderLength, "ip.header")    /* below 20 or past the end */                \
+        Entry(NetDropIpTotalLength, "ip.length")     /* below the header or past the end */        \
+        Entry(NetDropIpChecksum, "ip.checksum") Entry(NetDropIpFragment, "ip.fragment")            \
+            Entry(NetDropIpTimeToLive, "ip.ttl") /* 0 */                                           \
+        Entry(NetDropIpDestination, "ip.not_us") /* for another address */                         \
+        Entry(NetDropIpSource, "ip.source")      /* from no single host */                         \
+        Entry(NetDropIpProtocol, "ip.protocol")  /* neither ICMP nor UDP */                        \
+        Entry(NetDropIcmpShort, "icmp.length")   /* truncated */                                   \
+        Entry(NetDropIcmpType, "icmp.unknown")   /* not an echo request */                         \
+        Entry(NetDropIcmpChecksum, "icmp.checksum")                                                \
+            Entry(NetDropUdpShort, "udp.short") /* truncated header */                             \
+        Entry(NetDropUdpLength, "udp.length")   /* below 8 or past the end */                      \
+        Entry(NetDropUdpPort, "udp.port")       /* not 7 */                                        \
+        Entry(NetDropUdpSource, "udp.source")   /* from port 0 or 7 */                             \
+        Entry(NetDropUdpChecksum, "udp.checksum")
 
-#define NET_COUNTER_ENUM(Name, Text) Name,
+#define NET_COUNTER_ENUM(Counter, Name) Counter,
 
 typedef enum _NET_COUNTER
 {
     NET_COUNTERS(NET_COUNTER_ENUM) NetCounterMaximum
 } NET_COUNTER;
 
-/* One line of text for each, by NET_COUNTER. */
+/* The names above, for people and scripts, by NET_COUNTER. */
 extern const PCSTR NetCounterNames[NetCounterMaximum];
 
 typedef struct _NET_STATISTICS

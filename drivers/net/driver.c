@@ -127,7 +127,7 @@ static VOID NetDisconnect(PNET_EXTENSION Extension)
 {
     if (Extension->Send != NULL)
     {
-        (VOID)NetCallPort(Extension, IOCTL_INTERNAL_NET_DISCONNECT, NULL, 0);
+        (VOID) NetCallPort(Extension, IOCTL_INTERNAL_NET_DISCONNECT, NULL, 0);
         Extension->Send = NULL;
     }
 }
@@ -278,7 +278,7 @@ static NTSTATUS NetAddDevice(PDRIVER_OBJECT DriverObject, PDEVICE_OBJECT Physica
     }
 
     Extension->InterfaceCount = Processors;
-    (VOID)NetControlSetAddress(Extension, &DefaultAddress);
+    (VOID) NetControlSetAddress(Extension, &DefaultAddress);
 
     Extension->LowerDevice = IoAttachDeviceToDeviceStack(DeviceObject, PhysicalDeviceObject);
     if (Extension->LowerDevice == NULL)

@@ -10,7 +10,7 @@
 #define NET_TYPE_IPV4 NET16(0x0800)
 #define NET_TYPE_ARP NET16(0x0806)
 
-#define NET_COUNTER_NAME(Name, Text) [Name] = Text,
+#define NET_COUNTER_NAME(Counter, Name) [Counter] = Name,
 
 const PCSTR NetCounterNames[NetCounterMaximum] = {NET_COUNTERS(NET_COUNTER_NAME)};
 

@@ -118,8 +118,8 @@ ULONG IpProcess(PNET_INTERFACE Interface, const UCHAR *Packet, ULONG Length, UCH
     switch (Packet[IP_PROTOCOL])
     {
     case IP_PROTOCOL_ICMP:
-        ReplyLength =
-            IcmpProcess(Interface, Packet + HeaderLength, PayloadLength, Reply + IP_HEADER);
+        ReplyLength = IcmpProcess(Interface, Packet + HeaderLength, PayloadLength,
+                                  Reply + IP_HEADER);
         break;
 
     case IP_PROTOCOL_UDP:

@@ -50,8 +50,8 @@ ULONG UdpProcess(PNET_INTERFACE Interface, ULONG64 AddressSum, const UCHAR *Data
         return NetDrop(Interface, NetDropUdpSource);
     }
 
-    Sum = NetSumFold(NetCopyAndSum(Reply, Datagram, DatagramLength,
-                                   AddressSum + UDP_PROTOCOL_SUM + RawLength));
+    Sum = NetSumFold(
+        NetCopyAndSum(Reply, Datagram, DatagramLength, AddressSum + UDP_PROTOCOL_SUM + RawLength));
     Checksum = NetGet16(Datagram + UDP_CHECKSUM);
 
     if (Checksum == 0)

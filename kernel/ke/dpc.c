@@ -137,7 +137,7 @@ FORCEINLINE BOOLEAN KiLinkDpc(PKI_DPC_QUEUE Queue, PRKDPC Dpc, PVOID Argument1, 
 }
 
 /*
- * Sees to it that a queue whose Requested flag this processor has just set gets drained. Interrupts
+ * Sees to it that a queue whose Requested flag this processor has set gets drained. Interrupts
  * were Enabled and are still off. On the processor itself at a high IRQL nothing is needed; with
  * interrupts off below DISPATCH_LEVEL nothing of ours comes after, so the APIC remembers for us.
  */
@@ -184,7 +184,9 @@ BOOLEAN KeInsertQueueDpc(PRKDPC Dpc, PVOID SystemArgument1, PVOID SystemArgument
 
     KeAcquireSpinLockAtDpcLevel(&Queue->Lock);
     Inserted = KiLinkDpc(Queue, Dpc, SystemArgument1, SystemArgument2);
-    if (Inserted && !Queue->Requested && KiWantsDrain(Prcb, Queue, Dpc->Importance))
+    /* What another processor has requested here is still on its way, and ours must not wait for it. */
+    if (Inserted && (Queue->Requested ? Queue == &Prcb->Dpc
+                                      : KiWantsDrain(Prcb, Queue, Dpc->Importance)))
     {
         Queue->Requested = TRUE;
         Request = TRUE;
@@ -317,11 +319,17 @@ VOID KiRetireDpcList(VOID)
 }
 
 /* An interrupt may have drained already, or the thread may have moved on: either way an empty queue
- * costs little and loses nothing. Lowering may find yet another request, hence the loop. */
+ * costs little and loses nothing. Lowering may find yet another request, hence the loop. Routines
+ * run with interrupts on, so a caller who keeps them off leaves the queue to the APIC. */
 VOID KiDrainAfterLower(VOID)
 {
     KIRQL OldIrql;
 
+    if (!(__readeflags() & EFLAGS_IF))
+    {
+        HalpSendIpiSelf(DISPATCH_VECTOR);
+        return;
+    }
     do
     {
         OldIrql = KiRaiseIrqlToDpcLevel();

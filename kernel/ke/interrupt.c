@@ -376,6 +376,11 @@ NTSTATUS KiRetargetInterrupt(PKINTERRUPT Interrupt, ULONG Processor)
     return STATUS_SUCCESS;
 }
 
+PKINTERRUPT KiFirstInterrupt(ULONG Vector)
+{
+    return ReadPointerAcquire(&KiVectors[Vector].First); /* pairs with: KiConnectInterrupt */
+}
+
 /* ------------------------------------------------------------------ Storms and statistics. */
 
 BOOLEAN KiStormsPending(VOID)

@@ -47,6 +47,9 @@ typedef struct _KI_VECTOR_STATISTICS
 
 VOID KiQueryVector(ULONG Vector, PKI_VECTOR_STATISTICS Statistics);
 
+/* The first object connected to the vector, or NULL; it lasts as long as its driver lets it. */
+PKINTERRUPT KiFirstInterrupt(ULONG Vector);
+
 /* Storms: TRUE if some line is masked for one; tries those whose back-off is over again. */
 BOOLEAN KiStormsPending(VOID);
 VOID KiRetryStormyLines(VOID);

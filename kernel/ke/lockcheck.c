@@ -18,7 +18,8 @@
 #define VERIFIER_MIXED_RELEASE 0x1009u
 
 /* A queued lock's word is a pointer to a node, so its top half is the kernel's address prefix; a
- * ticket lock's is (rank, owner), and no rank is that large. */
+ * ticket lock's is (rank, owner), and no rank is that large. A word of 0 may be either's: never used
+ * as a ticket lock, or free as a queued one. */
 static BOOLEAN KiLooksQueued(KSPIN_LOCK Word)
 {
     return (Word >> 48) == 0xFFFF;
@@ -64,14 +65,12 @@ VOID KiLockCheckBeforeAcquire(PKSPIN_LOCK SpinLock, KI_LOCK_KIND Kind)
 {
     PKPRCB Prcb = KiGetCurrentPrcb();
     KSPIN_LOCK Word = *(volatile KSPIN_LOCK *)SpinLock;
-    KI_SPIN_LOCK Lock = {.Word = Word};
 
     if (KiFindHeldLock(Prcb, SpinLock) >= 0)
     {
         KeBugCheckEx(SPIN_LOCK_ALREADY_OWNED, (ULONG_PTR)SpinLock, Word, 0, 0);
     }
-    if ((Kind == KiLockKindSpin && KiLooksQueued(Word)) ||
-        (Kind == KiLockKindQueued && !KiLooksQueued(Word) && Lock.Owner != 0))
+    if (Kind == KiLockKindSpin ? KiLooksQueued(Word) : Word != 0 && !KiLooksQueued(Word))
     {
         KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, VERIFIER_MIXED_ACQUIRE,
                      (ULONG_PTR)SpinLock, Word, Kind);
@@ -79,7 +78,7 @@ VOID KiLockCheckBeforeAcquire(PKSPIN_LOCK SpinLock, KI_LOCK_KIND Kind)
     KiCheckRank(Prcb, SpinLock);
 }
 
-VOID KiLockCheckAfterAcquire(PKSPIN_LOCK SpinLock, KI_LOCK_KIND Kind)
+VOID KiLockCheckAcquired(PKSPIN_LOCK SpinLock, KI_LOCK_KIND Kind, PVOID Caller)
 {
     PKPRCB Prcb = KiGetCurrentPrcb();
     BOOLEAN Enabled = ArchDisableInterrupts(); /* an ISR pushes and pops between our two steps */
@@ -88,7 +87,7 @@ VOID KiLockCheckAfterAcquire(PKSPIN_LOCK SpinLock, KI_LOCK_KIND Kind)
     KI_ASSERT_VALUES(Index < KI_MAXIMUM_HELD_LOCKS, Index, SpinLock);
     Prcb->HeldLocks[Index].Lock = SpinLock;
     Prcb->HeldLocks[Index].AcquireTime = __rdtsc();
-    Prcb->HeldLocks[Index].Caller = __builtin_return_address(0);
+    Prcb->HeldLocks[Index].Caller = Caller;
     Prcb->HeldLockCount = Index + 1;
     ArchRestoreInterrupts(Enabled);
 
@@ -122,13 +121,13 @@ VOID KiLockCheckBeforeRelease(PKSPIN_LOCK SpinLock, KI_LOCK_KIND Kind)
     }
     ArchRestoreInterrupts(Enabled);
 
+    if (KiLooksQueued(*SpinLock) != (Kind == KiLockKindQueued))
+    {
+        KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, VERIFIER_MIXED_RELEASE,
+                     (ULONG_PTR)SpinLock, *SpinLock, Kind);
+    }
     if (Kind == KiLockKindSpin)
     {
-        if (KiLooksQueued(*SpinLock))
-        {
-            KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, VERIFIER_MIXED_RELEASE,
-                         (ULONG_PTR)SpinLock, *SpinLock, Kind);
-        }
         ((PKI_SPIN_LOCK)SpinLock)->Owner = 0;
     }
 }

@@ -32,7 +32,7 @@
 #include <arch/hal.h>
 #include <io.h>
 
-#define LOG_SLOTS 1024u /* a power of two */
+#define LOG_SLOTS KI_LOG_CAPACITY /* a power of two */
 #define LOG_TEXT_SIZE 168
 
 typedef struct DECLSPEC_ALIGN(64) _KI_LOG_SLOT
@@ -52,6 +52,7 @@ static volatile LONG KiLogDraining; /* compare-exchange; at PASSIVE_LEVEL or in 
 static volatile LONG KiLogLost;     /* lines that found the ring full: any writer          */
 static LONG KiLogLostReported;      /* the holder of KiLogDraining                         */
 static volatile LONG KiLogIsEmergency;
+static KI_LOG_SINK *volatile KiLogSink; /* a test; NULL otherwise */
 
 VOID KiInitializeLog(VOID)
 {
@@ -123,9 +124,15 @@ VOID KiLog(KI_LOG_LEVEL Level, PCSTR Format, ...)
 static VOID KiPutLine(PKI_LOG_SLOT Slot)
 {
     static const CHAR Marks[] = {'!', '?', ' ', '.'};
+    KI_LOG_SINK *Sink = ReadPointerAcquire(&KiLogSink);
     CHAR Line[LOG_TEXT_SIZE + 48];
     SIZE_T Length;
 
+    if (Sink != NULL && !KiLogIsEmergency)
+    {
+        Sink(Slot->Processor, Slot->Irql, Slot->Text);
+        return;
+    }
     RtlStringCbPrintfA(Line, sizeof(Line), "%5llu.%06llu %2u/%x%c %s\n", Slot->Time / 10000000,
                        Slot->Time / 10 % 1000000, Slot->Processor, Slot->Irql, Marks[Slot->Level],
                        Slot->Text);
@@ -181,6 +188,17 @@ VOID KiLogDrain(VOID)
         KiReportLost();
         InterlockedExchange(&KiLogDraining, FALSE);
     }
+}
+
+VOID KiSetLogSink(KI_LOG_SINK *Sink)
+{
+    KiLogDrain();
+    WritePointerRelease(&KiLogSink, Sink);
+}
+
+LONG KiQueryLostLines(VOID)
+{
+    return ReadAcquire(&KiLogLost);
 }
 
 VOID KiLogEmergency(VOID)

@@ -8,3 +8,14 @@
 VOID KiInitializeLog(VOID);
 
 VOID KiLogV(KI_LOG_LEVEL Level, PCSTR Format, va_list Arguments);
+
+/* How many lines the ring holds. */
+#define KI_LOG_CAPACITY 1024u
+
+/* For the tests: while there is a sink, lines go to it and not to the serial port; on the processor
+ * that drains, one at a time. Set at PASSIVE_LEVEL while nobody logs. */
+typedef VOID KI_LOG_SINK(ULONG Processor, KIRQL Irql, PCSTR Text);
+VOID KiSetLogSink(KI_LOG_SINK *Sink);
+
+/* Lines that found the ring full, since the start. Any IRQL. */
+LONG KiQueryLostLines(VOID);

@@ -37,6 +37,14 @@
 #include "lockcheck.h"
 #include "twin.h"
 
+/* The twins break drivers' locks only: a kernel whose own locks are broken would not live to report
+ * what a test has found. */
+#if DBG
+#define KI_LOCK_TWIN(Twin, Lock) (KI_TWIN(Twin) && (Lock)->Rank == KiRankNone)
+#else
+#define KI_LOCK_TWIN(Twin, Lock) FALSE
+#endif
+
 VOID KeInitializeSpinLock(PKSPIN_LOCK SpinLock)
 {
     *SpinLock = 0;
@@ -58,9 +66,10 @@ FORCEINLINE VOID KiDrawTicket(PKI_SPIN_LOCK Lock)
 {
     KI_TICKET Ticket;
 
-    if (KI_TWIN(KiTwinTicketNoAtomic))
+    if (KI_LOCK_TWIN(KiTwinTicketNoAtomic, Lock))
     {
         Ticket = Lock->Next;
+        KI_TWIN_DELAY(KiTwinTicketNoAtomic);
         Lock->Next = (KI_TICKET)(Ticket + 1);
     }
     else
@@ -101,7 +110,7 @@ KIRQL KeAcquireSpinLockRaiseToDpc(PKSPIN_LOCK SpinLock)
     KIRQL OldIrql;
 
     KI_ASSERT_IRQL_MAX(DISPATCH_LEVEL);
-    if (KI_TWIN(KiTwinRaiseAfterDraw))
+    if (KI_LOCK_TWIN(KiTwinRaiseAfterDraw, (PKI_SPIN_LOCK)SpinLock))
     {
         KiDrawTicket((PKI_SPIN_LOCK)SpinLock);
         KI_TWIN_DELAY(KiTwinRaiseAfterDraw);

@@ -117,6 +117,7 @@ static ULONG_PTR KiWarpTest(ULONG_PTR Context)
 VOID KiFinishTime(VOID)
 {
     ULONG64 Now;
+    PCSTR Why;
 
     KeIpiGenericCall(KiWarpTest, 0);
     if (KiWarps != 0)
@@ -124,8 +125,10 @@ VOID KiFinishTime(VOID)
         KiLog(KiLogWarning, "clock: the TSC went back %d times between CPUs", KiWarps);
     }
     Now = KeQueryInterruptTime();
-    HalpChooseCounter(KiWarps == 0);
+    Why = HalpChooseCounter(KiWarps == 0);
     KiSetMultiplier();
     KiTimeAtChange = Now;
     KiCounterAtChange = HalpQueryCounter();
+    KiLog(KiLogInfo, "clock: counter is the %s, %llu kHz: %s", HalpCounterName,
+          HalpCounterFrequency / 1000, Why);
 }

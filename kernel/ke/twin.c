@@ -10,10 +10,15 @@
 
 KI_TWIN_ID KiActiveTwin;
 
+/* By fault=; written once, at start-up. */
+static KI_TWIN_ID KiSelectedTwin;
+
 static const PCSTR KiTwinNames[KiTwinMaximum] = {
     [KiTwinTicketNoAtomic] = "ticket-no-atomic",   [KiTwinRaiseAfterDraw] = "raise-after-draw",
     [KiTwinDpcRunsQueued] = "dpc-runs-queued",     [KiTwinDpcFlagUnlocked] = "dpc-flag-unlocked",
     [KiTwinInterruptNoLock] = "interrupt-no-lock",
+    [KiTwinNicNoLock] = "nic-no-lock",
+    [KiTwinNicNoRaise] = "nic-no-raise",
 };
 
 /* Advanced by any processor without order: it only has to vary. */
@@ -25,11 +30,16 @@ BOOLEAN KiSelectTwin(PCSTR Name)
     {
         if (strcmp(KiTwinNames[Twin], Name) == 0)
         {
-            KiActiveTwin = (KI_TWIN_ID)Twin;
+            KiSelectedTwin = (KI_TWIN_ID)Twin;
             return TRUE;
         }
     }
     return FALSE;
+}
+
+VOID KiArmTwin(BOOLEAN Armed)
+{
+    KiActiveTwin = Armed ? KiSelectedTwin : KiTwinNone;
 }
 
 VOID KiDelayPoint(VOID)

@@ -300,11 +300,11 @@ static void IpAddresses(void **State)
         UCHAR Address[4];
         NET_COUNTER AsSource;
     } Cases[] = {
-        {{0, 0, 0, 0}, NetDropIpSource},       {{0, 1, 2, 3}, NetDropIpSource},
-        {{127, 0, 0, 1}, NetDropIpSource},     {{224, 0, 0, 1}, NetDropIpSource},
-        {{240, 1, 1, 1}, NetDropIpSource},     {{255, 255, 255, 255}, NetDropIpSource},
-        {{10, 0, 2, 15}, NetDropIpSource},     {{10, 0, 2, 255}, NetDropIpSource},
-        {{10, 0, 3, 255}, NetIcmpReplies},     {{1, 2, 3, 4}, NetIcmpReplies},
+        {{0, 0, 0, 0}, NetDropIpSource},        {{0, 1, 2, 3}, NetDropIpSource},
+        {{127, 0, 0, 1}, NetDropIpSource},      {{224, 0, 0, 1}, NetDropIpSource},
+        {{240, 1, 1, 1}, NetDropIpSource},      {{255, 255, 255, 255}, NetDropIpSource},
+        {{10, 0, 2, 15}, NetDropIpSource},      {{10, 0, 2, 255}, NetDropIpSource},
+        {{10, 0, 3, 255}, NetIcmpReplies},      {{1, 2, 3, 4}, NetIcmpReplies},
         {{223, 255, 255, 254}, NetIcmpReplies}, {{126, 0, 0, 1}, NetIcmpReplies},
     };
     UCHAR Frame[128];
@@ -447,13 +447,13 @@ static void UdpDrops(void **State)
 static void AddressesThatNoHostHas(void **State)
 {
     static const NET_ADDRESS Bad[] = {
-        {{0, 0, 0, 0}, 24},      {{0, 1, 1, 1}, 8},    {{127, 0, 0, 1}, 8},
-        {{224, 0, 0, 1}, 24},    {{255, 255, 255, 255}, 32}, {{10, 0, 2, 0}, 24},
-        {{10, 0, 2, 255}, 24},   {{10, 0, 2, 15}, 33}, {{10, 0, 2, 15}, 255},
-        {{10, 0, 2, 15}, 28},    {{192, 168, 1, 3}, 30},
+        {{0, 0, 0, 0}, 24},    {{0, 1, 1, 1}, 8},          {{127, 0, 0, 1}, 8},
+        {{224, 0, 0, 1}, 24},  {{255, 255, 255, 255}, 32}, {{10, 0, 2, 0}, 24},
+        {{10, 0, 2, 255}, 24}, {{10, 0, 2, 15}, 33},       {{10, 0, 2, 15}, 255},
+        {{10, 0, 2, 15}, 28},  {{192, 168, 1, 3}, 30},
     };
     static const NET_ADDRESS Good[] = {
-        {{10, 0, 2, 15}, 24}, {{10, 0, 2, 0}, 8},      {{192, 168, 1, 2}, 31},
+        {{10, 0, 2, 15}, 24},   {{10, 0, 2, 0}, 8},       {{192, 168, 1, 2}, 31},
         {{192, 168, 1, 3}, 31}, {{192, 168, 1, 255}, 32}, {{223, 1, 1, 1}, 0},
     };
     NET_INTERFACE Before;
@@ -493,21 +493,10 @@ static void EveryCounterHasItsName(void **State)
 
 #define NET_TEST(Name) cmocka_unit_test_setup(Name, SetUp)
 
-HOST_MAIN(NET_TEST(ChecksumMatchesOracleAtEveryLength),
-          NET_TEST(ChecksumIgnoresOrderAndSplit),
-          NET_TEST(ChecksumSwapsWithItsWords),
-          NET_TEST(ChecksumOverItselfIsValid),
-          NET_TEST(ChecksumFoldsEveryEdge),
-          NET_TEST(FrameDrops),
-          NET_TEST(ArpReplies),
-          NET_TEST(ArpDrops),
-          NET_TEST(AnnouncementIsAGratuitousRequest),
-          NET_TEST(IpDrops),
-          NET_TEST(IpFragments),
-          NET_TEST(IpAddresses),
-          NET_TEST(IpOptionsAreSkipped),
-          NET_TEST(PaddingIsNotEchoed),
-          NET_TEST(IcmpDrops),
-          NET_TEST(UdpDrops),
-          NET_TEST(AddressesThatNoHostHas),
-          NET_TEST(EveryCounterHasItsName))
+HOST_MAIN(NET_TEST(ChecksumMatchesOracleAtEveryLength), NET_TEST(ChecksumIgnoresOrderAndSplit),
+          NET_TEST(ChecksumSwapsWithItsWords), NET_TEST(ChecksumOverItselfIsValid),
+          NET_TEST(ChecksumFoldsEveryEdge), NET_TEST(FrameDrops), NET_TEST(ArpReplies),
+          NET_TEST(ArpDrops), NET_TEST(AnnouncementIsAGratuitousRequest), NET_TEST(IpDrops),
+          NET_TEST(IpFragments), NET_TEST(IpAddresses), NET_TEST(IpOptionsAreSkipped),
+          NET_TEST(PaddingIsNotEchoed), NET_TEST(IcmpDrops), NET_TEST(UdpDrops),
+          NET_TEST(AddressesThatNoHostHas), NET_TEST(EveryCounterHasItsName))

@@ -4,7 +4,9 @@
 
 #define SUITES(Suite)                                                                              \
     Suite(KtProcessorSuite)                                                                        \
-    Suite(KtTimeSuite)
+    Suite(KtTimeSuite)                                                                             \
+    Suite(KtNicSuite)                                                                              \
+    Suite(KtFloodSuite)
 
 #define DECLARE(Suite) extern const KT_SUITE Suite;
 #define REFER(Suite) &Suite,

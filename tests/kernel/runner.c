@@ -9,6 +9,7 @@
 
 #include <arch/hal.h>
 #include <start.h>
+#include <twin.h>
 
 #include "kt.h"
 
@@ -128,7 +129,9 @@ static BOOLEAN KtRunCase(ULONG Number, PCSTR Suite, const KT_CASE *Case)
     if (KtSkipReason == NULL)
     {
         KiLog(KiLogTrace, "test: %s/%s", Suite, Name);
+        KiArmTwin(TRUE);
         Case->Routine();
+        KiArmTwin(FALSE);
         KtCheckAftermath();
     }
     if (KtHasFailed())

@@ -91,19 +91,17 @@ VOID HalpInitializeTime(VOID)
     HalpCounterName = "TSC";
 }
 
-VOID HalpChooseCounter(BOOLEAN TscMonotone)
+PCSTR HalpChooseCounter(BOOLEAN TscMonotone)
 {
     PHALP_REFERENCE Reference = &HalpReferences[0];
 
     if (HalpTscUsable() && TscMonotone)
     {
-        KiLog(KiLogInfo, "clock: counter is the TSC, %llu kHz", HalpCounterFrequency / 1000);
-        return;
+        return "the same on all CPUs";
     }
     if (HalpReferenceCount == 0 || Reference->Bits < 24)
     {
-        KiLog(KiLogWarning, "clock: the TSC is not trusted, but there is nothing better");
-        return;
+        return "not to be trusted, but there is nothing better";
     }
     HalpWidened = (LONG64)Reference->Read();
     HalpCounterBase = (ULONG64)HalpWidened;
@@ -114,8 +112,7 @@ VOID HalpChooseCounter(BOOLEAN TscMonotone)
         HalpCounterKeepAlive = (1ull << Reference->Bits) * HUNDRED_NS / Reference->Frequency / 4;
     }
     HalpCounterReference = Reference;
-    KiLog(KiLogInfo, "clock: counter is the %s, %llu kHz (TSC %s)", Reference->Name,
-          Reference->Frequency / 1000, TscMonotone ? "may change speed" : "differs between CPUs");
+    return TscMonotone ? "the TSC may change its speed" : "the TSC differs between CPUs";
 }
 
 VOID HalpStall(ULONG MicroSeconds)

@@ -43,8 +43,9 @@ VOID HalpInitializeInterruptControllers(VOID);
 VOID HalpInitializeTime(VOID);
 
 /* Chooses the performance counter, when all processors are up: TscMonotone is the warp test's
- * verdict. From here on HalpQueryCounter is what KeQueryPerformanceCounter returns. */
-VOID HalpChooseCounter(BOOLEAN TscMonotone);
+ * verdict. From here on HalpQueryCounter is what KeQueryPerformanceCounter returns. Returns the
+ * reason for the choice. */
+PCSTR HalpChooseCounter(BOOLEAN TscMonotone);
 
 /* Lists the processors to start: needs ACPI and the boot processor's APIC. */
 VOID HalpListProcessors(VOID);
