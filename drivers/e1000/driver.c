@@ -127,7 +127,6 @@ static NTSTATUS E1000AddDevice(PDRIVER_OBJECT DriverObject, PDEVICE_OBJECT Physi
     }
 
     Extension = DeviceObject->DeviceExtension;
-    Extension->DeviceObject = DeviceObject;
     Extension->PhysicalDevice = PhysicalDeviceObject;
     KeInitializeSpinLock(&Extension->InterruptLock);
     KeInitializeSpinLock(&Extension->RingLock);

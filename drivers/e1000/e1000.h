@@ -91,7 +91,7 @@ typedef struct _E1000_RX_DESCRIPTOR
     volatile LONG64 Result;
 } E1000_RX_DESCRIPTOR;
 
-#define E1000_RX_LENGTH(Result) ((ULONG)(Result)&0xFFFF)
+#define E1000_RX_LENGTH(Result) ((ULONG)((Result)&0xFFFF))
 #define E1000_RX_DD (1ull << 32)        /* the device is done with it */
 #define E1000_RX_EOP (1ull << 33)       /* it holds a frame's end     */
 #define E1000_RX_ERRORS (0x97ull << 40) /* CE, SE, SEQ, CXE, RXE (3.2.3.2), no checksum ones */
@@ -180,13 +180,12 @@ typedef struct _E1000_AREA_HOLD
 typedef struct _E1000_EXTENSION
 {
     /* Constant after AddDevice. */
-    PDEVICE_OBJECT DeviceObject;
     PDEVICE_OBJECT PhysicalDevice;
     PDEVICE_OBJECT LowerDevice;
-    BUS_INTERFACE_STANDARD Bus;
 
-    /* Written by start and stop at PASSIVE_LEVEL while neither ISR nor DPC can run; constant
-     * between. */
+    /* Written by start and stop at PASSIVE_LEVEL while the ISR leaves the device alone (Enabled is
+     * 0) and no DPC is queued; constant between. */
+    BUS_INTERFACE_STANDARD Bus;
     volatile ULONG *Registers; /* NULL: stopped */
     PKINTERRUPT Interrupt;
     E1000_SHARED *Shared;

@@ -32,7 +32,7 @@ VOID E1000QuietHardware(PE1000_EXTENSION Extension)
     E1000Write(Extension, E1000_IMC, MAXULONG);
     E1000Write(Extension, E1000_RCTL, 0);
     E1000Write(Extension, E1000_TCTL, 0);
-    (VOID) E1000Read(Extension, E1000_STATUS); /* posted writes have arrived */
+    E1000Read(Extension, E1000_STATUS); /* posted writes have arrived */
     KeStallExecutionProcessor(E1000_DRAIN_TIME);
 }
 
@@ -129,9 +129,9 @@ NTSTATUS E1000ResetHardware(PE1000_EXTENSION Extension)
 
     E1000Wait(E1000_EEPROM_LOAD);
     E1000QuietHardware(Extension);
-    (VOID) E1000Read(Extension, E1000_ICR); /* causes and counts from before the reset */
-    (VOID) E1000Read(Extension, E1000_RUC);
-    (VOID) E1000Read(Extension, E1000_ROC);
+    E1000Read(Extension, E1000_ICR); /* causes and counts from before the reset */
+    E1000Read(Extension, E1000_RUC);
+    E1000Read(Extension, E1000_ROC);
 
     E1000Write(Extension, E1000_ITR, 0); /* interrupt at once, and once per batch: see dpc.c */
     E1000Write(Extension, E1000_RDTR, 0);
@@ -221,7 +221,7 @@ VOID E1000ResetRings(PE1000_EXTENSION Extension, PCSTR Reason)
 
     E1000Write(Extension, E1000_RCTL, 0);
     E1000Write(Extension, E1000_TCTL, 0);
-    (VOID) E1000Read(Extension, E1000_STATUS); /* posted writes have arrived */
+    E1000Read(Extension, E1000_STATUS); /* posted writes have arrived */
     KeStallExecutionProcessor(E1000_DRAIN_TIME);
     E1000ProgramRings(Extension);
     E1000StartEngines(Extension);

@@ -14,9 +14,15 @@
  */
 #include "e1000.h"
 
-#define E1000_RX_DROP_NAME(Drop, Name) [Drop] = Name,
-
-const PCSTR E1000RxDropNames[E1000RxDropMaximum] = {E1000_RX_DROPS(E1000_RX_DROP_NAME)};
+const PCSTR E1000RxDropNames[E1000RxDropMaximum] = {
+    [E1000RxDropNoClass] = "nic.no_class",
+    [E1000RxDropError] = "nic.error",
+    [E1000RxDropRunt] = "nic.runt",
+    [E1000RxDropOversize] = "nic.oversize",
+    [E1000RxDropFragment] = "nic.fragment",
+    [E1000RxDropCorrupt] = "nic.corrupt",
+    [E1000RxDropTransmitFull] = "nic.tx_full",
+};
 
 /* Why a descriptor's frame cannot be delivered; E1000RxDropMaximum if it can. Kept out of line: the
  * good frame has been told apart with two comparisons. */

@@ -68,23 +68,20 @@ typedef struct _E1000_DELAY
 
 #define E1000_DELAY_MAXIMUM 1000
 
-/* Why a received frame did not reach the class, with names for people and scripts. */
-#define E1000_RX_DROPS(Entry)                                                                      \
-    Entry(E1000RxDropNoClass, "nic.no_class")         /* nobody is connected */                    \
-        Entry(E1000RxDropError, "nic.error")          /* CRC, symbol, sequence or data error */    \
-        Entry(E1000RxDropRunt, "nic.runt")            /* shorter than NET_FRAME_MINIMUM */         \
-        Entry(E1000RxDropOversize, "nic.oversize")    /* longer than a tagged frame, 1518 */       \
-        Entry(E1000RxDropFragment, "nic.fragment")    /* in several buffers; each counts */        \
-        Entry(E1000RxDropCorrupt, "nic.corrupt")      /* length 0, or above the buffer */          \
-        Entry(E1000RxDropTransmitFull, "nic.tx_full") /* no buffer to build a reply in */
-
-#define E1000_RX_DROP_ENUM(Drop, Name) Drop,
-
+/* Why a received frame did not reach the class. */
 typedef enum _E1000_RX_DROP
 {
-    E1000_RX_DROPS(E1000_RX_DROP_ENUM) E1000RxDropMaximum
+    E1000RxDropNoClass,      /* nobody is connected                 */
+    E1000RxDropError,        /* CRC, symbol, sequence or data error */
+    E1000RxDropRunt,         /* shorter than NET_FRAME_MINIMUM      */
+    E1000RxDropOversize,     /* longer than a tagged frame, 1518    */
+    E1000RxDropFragment,     /* in several buffers; each counts     */
+    E1000RxDropCorrupt,      /* length 0, or above the buffer       */
+    E1000RxDropTransmitFull, /* no buffer to build a reply in       */
+    E1000RxDropMaximum
 } E1000_RX_DROP;
 
+/* Names for people and scripts, by E1000_RX_DROP: "nic.runt" (drivers/e1000/receive.c). */
 extern const PCSTR E1000RxDropNames[E1000RxDropMaximum];
 
 /*
@@ -107,39 +104,39 @@ typedef struct _E1000_STATISTICS
 {
     /* The interrupt half: written at SynchronizeIrql under the interrupt spin lock. */
     ULONG64 IsrCalls;
-    ULONG64 IsrClaimed;     /* returned TRUE                                                     */
-    ULONG64 IsrUnclaimed;   /* returned FALSE: another device on the line, or a late edge of ours */
-    ULONG64 InterruptsSeen; /* ISR calls that read a cause                                 */
-    ULONG64 InterruptsConsumed; /* of those, taken over by a DPC                               */
-    ULONG64 CausesSeen[E1000_CAUSE_BITS];
-    ULONG64 CausesConsumed[E1000_CAUSE_BITS];
-    ULONG64 DpcQueued;    /* the ISR's KeInsertQueueDpc returned TRUE                          */
-    ULONG64 DpcCoalesced; /* it returned FALSE: the DPC was queued already                     */
-    ULONG64 DpcRequeued;  /* the DPC ran out of budget and queued itself                       */
-    ULONG64 DpcRuns;
-    ULONG64 TornStates;    /* state areas that failed their own check                          */
-    ULONG64 IsrProcessors; /* mask: where the ISR has run (index 64 and above: bit 63)         */
-    ULONG64 DpcProcessors; /* the same for the DPC                                             */
+    ULONG64 IsrClaimed;         /* returned TRUE                                             */
+    ULONG64 IsrUnclaimed;       /* returned FALSE: another device on the line                */
+    ULONG64 InterruptsSeen;     /* ISR calls that read a cause                               */
+    ULONG64 InterruptsConsumed; /* of those, taken over by a DPC                             */
+    ULONG64 DpcQueued;          /* the ISR's KeInsertQueueDpc returned TRUE                  */
+    ULONG64 DpcCoalesced;       /* it returned FALSE: the DPC was queued already             */
+    ULONG64 DpcRequeued;        /* the DPC ran out of budget and queued itself               */
+    ULONG64 DpcRuns;            /* the DPC began                                             */
+    ULONG64 TornStates;         /* state areas that failed their own check                   */
+    ULONG64 IsrProcessors;      /* mask: where the ISR has run (index 63 and above: bit 63)  */
+    ULONG64 DpcProcessors;      /* the same for the DPC                                      */
+    ULONG64 CausesSeen[E1000_CAUSE_BITS];     /* by cause bit: how many interrupts had it    */
+    ULONG64 CausesConsumed[E1000_CAUSE_BITS]; /* of those, taken over by a DPC               */
 
     /* The ring half: written at DISPATCH_LEVEL under the ring lock. */
-    ULONG64 RxFrames; /* descriptors the DPC took from the ring */
-    ULONG64 RxDelivered;
-    ULONG64 RxDropped[E1000RxDropMaximum];
-    ULONG64 RxReplies;
-    ULONG64 RxNoReply;
-    ULONG64 RxOverruns;        /* interrupts that reported RXO            */
-    ULONG64 RxLow;             /* interrupts that reported RXDMT0         */
-    ULONG64 RxDeviceOversize;  /* too long: dropped by the device itself  */
-    ULONG64 RxDeviceUndersize; /* too short: dropped by the device itself */
-    ULONG64 TxSends;           /* frames from the class's Send    */
-    ULONG64 TxSendsRefused;
-    ULONG64 TxQueued;
-    ULONG64 TxCompleted;
-    ULONG64 TxAborted; /* in flight at a ring reset */
-    ULONG64 TxInFlight;
-    ULONG64 TxBatches; /* writes of the tail register */
+    ULONG64 RxFrames;          /* descriptors the DPC took from the ring       */
+    ULONG64 RxDelivered;       /* given to the class                           */
+    ULONG64 RxReplies;         /* the class answered                           */
+    ULONG64 RxNoReply;         /* it did not                                   */
+    ULONG64 RxOverruns;        /* interrupts that reported RXO                 */
+    ULONG64 RxLow;             /* interrupts that reported RXDMT0              */
+    ULONG64 RxDeviceOversize;  /* too long: dropped by the device itself       */
+    ULONG64 RxDeviceUndersize; /* too short: the same                          */
+    ULONG64 TxSends;           /* frames from the class's Send                 */
+    ULONG64 TxSendsRefused;    /* refused, and counted nowhere else           */
+    ULONG64 TxQueued;          /* descriptors filled                           */
+    ULONG64 TxCompleted;       /* taken back after the device was done         */
+    ULONG64 TxAborted;         /* in flight at a ring reset                    */
+    ULONG64 TxInFlight;        /* filled, and not yet taken back               */
+    ULONG64 TxBatches;         /* writes of the transmit tail register         */
     ULONG64 RingResets;
     ULONG64 LinkChanges;
+    ULONG64 RxDropped[E1000RxDropMaximum];
     BOOLEAN LinkUp;
     BOOLEAN Vanished; /* reads returned all ones: the device is gone */
     UCHAR MacAddress[6];

@@ -81,18 +81,13 @@ typedef struct _NET_CONNECT_DATA
 /*
  * Sets the responder's address, in NET_ADDRESS; before or after the stack has started.
  * STATUS_INVALID_PARAMETER for an address no host may have (0/8, 127/8, 224/3, the subnet's own or
- * broadcast address) or a prefix above 32. Until it arrives the default holds.
+ * broadcast address) or a prefix above 32. The default is 10.0.2.15/24.
  */
 typedef struct _NET_ADDRESS
 {
     UCHAR Address[4]; /* as written: 10, 0, 2, 15 */
     UCHAR PrefixLength;
 } NET_ADDRESS, *PNET_ADDRESS;
-
-#define NET_DEFAULT_ADDRESS                                                                        \
-    {                                                                                              \
-        {10, 0, 2, 15}, 24                                                                         \
-    }
 
 #define IOCTL_NET_SET_ADDRESS CTL_CODE(FILE_DEVICE_NETWORK, 0x800, METHOD_BUFFERED, FILE_ANY_ACCESS)
 
@@ -102,46 +97,45 @@ typedef struct _NET_ADDRESS
  *     NetFramesReceived == the sum of all the others
  * whenever no Receive call is in progress.
  */
-#define NET_COUNTERS(Entry)                                                                        \
-    Entry(NetFramesReceived, "net.received") Entry(NetArpReplies, "arp.replies")                   \
-        Entry(NetIcmpReplies, "icmp.replies") Entry(NetUdpReplies, "udp.replies")                  \
-            Entry(NetDropFrameShort, "eth.short")    /* shorter than an Ethernet header */         \
-        Entry(NetDropFrameDestination, "eth.not_us") /* sent neither to us nor, for ARP, to all */ \
-        Entry(NetDropFrameSource, "eth.source")      /* from a group address */                    \
-        Entry(NetDropFrameType, "eth.unknown")       /* neither ARP nor IPv4 */                    \
-        Entry(NetDropReplySize, "net.reply_size")    /* the reply does not fit its buffer */       \
-        Entry(NetDropArpShort, "arp.short")          /* truncated */                               \
-        Entry(NetDropArpFormat, "arp.malformed")     /* not Ethernet and IPv4 */                   \
-        Entry(NetDropArpOperation, "arp.unknown")    /* not a request */                           \
-        Entry(NetDropArpSender, "arp.sender")        /* sender is not the frame's source */        \
-        Entry(NetDropArpTarget, "arp.not_us")        /* asks for another address */                \
-        Entry(NetDropArpConflict, "arp.conflict")    /* sender claims our address */               \
-        Entry(NetDropIpShort, "ip.short")            /* truncated header */                        \
-        Entry(NetDropIpVersion, "ip.version")        /* not 4 */                                   \
-        Entry(NetDropIpHeaderLength, "ip.header")    /* below 20 or past the end */                \
-        Entry(NetDropIpTotalLength, "ip.length")     /* below the header or past the end */        \
-        Entry(NetDropIpChecksum, "ip.checksum") Entry(NetDropIpFragment, "ip.fragment")            \
-            Entry(NetDropIpTimeToLive, "ip.ttl") /* 0 */                                           \
-        Entry(NetDropIpDestination, "ip.not_us") /* for another address */                         \
-        Entry(NetDropIpSource, "ip.source")      /* from no single host */                         \
-        Entry(NetDropIpProtocol, "ip.protocol")  /* neither ICMP nor UDP */                        \
-        Entry(NetDropIcmpShort, "icmp.length")   /* truncated */                                   \
-        Entry(NetDropIcmpType, "icmp.unknown")   /* not an echo request */                         \
-        Entry(NetDropIcmpChecksum, "icmp.checksum")                                                \
-            Entry(NetDropUdpShort, "udp.short") /* truncated header */                             \
-        Entry(NetDropUdpLength, "udp.length")   /* below 8 or past the end */                      \
-        Entry(NetDropUdpPort, "udp.port")       /* not 7 */                                        \
-        Entry(NetDropUdpSource, "udp.source")   /* from port 0 or 7 */                             \
-        Entry(NetDropUdpChecksum, "udp.checksum")
-
-#define NET_COUNTER_ENUM(Counter, Name) Counter,
-
 typedef enum _NET_COUNTER
 {
-    NET_COUNTERS(NET_COUNTER_ENUM) NetCounterMaximum
+    NetFramesReceived,
+    NetArpReplies,
+    NetIcmpReplies,
+    NetUdpReplies,
+    NetDropFrameShort,       /* shorter than an Ethernet header */
+    NetDropFrameDestination, /* sent neither to us nor, for ARP, to all */
+    NetDropFrameSource,      /* from a group address */
+    NetDropFrameType,        /* neither ARP nor IPv4 */
+    NetDropReplySize,        /* the reply does not fit its buffer */
+    NetDropArpShort,         /* truncated */
+    NetDropArpFormat,        /* not Ethernet and IPv4 */
+    NetDropArpOperation,     /* not a request */
+    NetDropArpSender,        /* the sender is not the frame's source */
+    NetDropArpTarget,        /* asks for another address */
+    NetDropArpConflict,      /* the sender claims our address */
+    NetDropIpShort,          /* truncated header */
+    NetDropIpVersion,        /* not 4 */
+    NetDropIpHeaderLength,   /* below 20 or past the end */
+    NetDropIpTotalLength,    /* below the header or past the end */
+    NetDropIpChecksum,
+    NetDropIpFragment,
+    NetDropIpTimeToLive,  /* 0 */
+    NetDropIpDestination, /* for another address */
+    NetDropIpSource,      /* from no single host */
+    NetDropIpProtocol,    /* neither ICMP nor UDP */
+    NetDropIcmpShort,     /* truncated */
+    NetDropIcmpType,      /* not an echo request */
+    NetDropIcmpChecksum,
+    NetDropUdpShort,  /* truncated header */
+    NetDropUdpLength, /* below 8 or past the end */
+    NetDropUdpPort,   /* not 7 */
+    NetDropUdpSource, /* from port 0 or 7 */
+    NetDropUdpChecksum,
+    NetCounterMaximum
 } NET_COUNTER;
 
-/* The names above, for people and scripts, by NET_COUNTER. */
+/* Names for people and scripts, by NET_COUNTER: "ip.checksum" (drivers/net/counters.c). */
 extern const PCSTR NetCounterNames[NetCounterMaximum];
 
 typedef struct _NET_STATISTICS

@@ -127,7 +127,7 @@ static VOID NetDisconnect(PNET_EXTENSION Extension)
 {
     if (Extension->Send != NULL)
     {
-        (VOID) NetCallPort(Extension, IOCTL_INTERNAL_NET_DISCONNECT, NULL, 0);
+        NetCallPort(Extension, IOCTL_INTERNAL_NET_DISCONNECT, NULL, 0);
         Extension->Send = NULL;
     }
 }
@@ -255,7 +255,7 @@ static NTSTATUS NetDispatchPass(PDEVICE_OBJECT DeviceObject, PIRP Irp)
 
 static NTSTATUS NetAddDevice(PDRIVER_OBJECT DriverObject, PDEVICE_OBJECT PhysicalDeviceObject)
 {
-    static const NET_ADDRESS DefaultAddress = NET_DEFAULT_ADDRESS;
+    static const NET_ADDRESS DefaultAddress = {{10, 0, 2, 15}, 24};
     ULONG Processors = KeQueryMaximumProcessorCountEx(ALL_PROCESSOR_GROUPS);
     PDEVICE_OBJECT DeviceObject;
     PNET_EXTENSION Extension;
@@ -278,7 +278,7 @@ static NTSTATUS NetAddDevice(PDRIVER_OBJECT DriverObject, PDEVICE_OBJECT Physica
     }
 
     Extension->InterfaceCount = Processors;
-    (VOID) NetControlSetAddress(Extension, &DefaultAddress);
+    NetControlSetAddress(Extension, &DefaultAddress);
 
     Extension->LowerDevice = IoAttachDeviceToDeviceStack(DeviceObject, PhysicalDeviceObject);
     if (Extension->LowerDevice == NULL)

@@ -10,10 +10,6 @@
 #define NET_TYPE_IPV4 NET16(0x0800)
 #define NET_TYPE_ARP NET16(0x0806)
 
-#define NET_COUNTER_NAME(Counter, Name) [Counter] = Name,
-
-const PCSTR NetCounterNames[NetCounterMaximum] = {NET_COUNTERS(NET_COUNTER_NAME)};
-
 static BOOLEAN NetIsSameMac(const UCHAR *First, const UCHAR *Second)
 {
     return NetGet32(First) == NetGet32(Second) && NetGet16(First + 4) == NetGet16(Second + 4);

@@ -32,6 +32,18 @@ static BOOLEAN IpIsHostSource(const NET_INTERFACE *Interface, ULONG Source)
            Source != Interface->Address && Source != Interface->SubnetBroadcast;
 }
 
+/* The header's sum: at most 15 words of 32 bits, which 64 bits hold without a carry. */
+static ULONG64 IpHeaderSum(const UCHAR *Packet, ULONG HeaderLength)
+{
+    ULONG64 Sum = 0;
+
+    for (ULONG i = 0; i < HeaderLength; i += 4)
+    {
+        Sum += NetGet32(Packet + i);
+    }
+    return Sum;
+}
+
 /* Writes the 20 bytes before a reply's payload. */
 static VOID IpBuildReplyHeader(const UCHAR *Packet, UCHAR *Reply, ULONG TotalLength)
 {
@@ -83,7 +95,7 @@ ULONG IpProcess(PNET_INTERFACE Interface, const UCHAR *Packet, ULONG Length, UCH
     {
         return NetDrop(Interface, NetDropIpTotalLength);
     }
-    if (NetSumFold(NetSum(Packet, HeaderLength, 0)) != NET_SUM_VALID)
+    if (NetSumFold(IpHeaderSum(Packet, HeaderLength)) != NET_SUM_VALID)
     {
         return NetDrop(Interface, NetDropIpChecksum);
     }

@@ -49,6 +49,7 @@
 
 #include <arch/hal.h>
 
+#include "spinlock.h"
 #include "trap.h"
 #include "twin.h"
 
@@ -99,19 +100,18 @@ NTSTATUS KeSetTargetProcessorDpcEx(PKDPC Dpc, PPROCESSOR_NUMBER ProcNumber)
 /* Whether this insertion wants the queue drained now. Under the queue's lock. */
 static BOOLEAN KiWantsDrain(PKPRCB Prcb, PKI_DPC_QUEUE Queue, UCHAR Importance)
 {
+    BOOLEAN Own = Queue == &Prcb->Dpc;
+
+    if (Own && Importance == MediumImportance)
+    {
+        return TRUE;
+    }
     if (Importance == HighImportance || Importance == MediumHighImportance)
     {
         return TRUE;
     }
-    if (Queue->Depth > KI_MAXIMUM_DPC_QUEUE_DEPTH || Queue->Idle)
-    {
-        return TRUE;
-    }
-    if (Queue != &Prcb->Dpc)
-    {
-        return FALSE;
-    }
-    return Importance == MediumImportance || Prcb->DpcRate < KI_MINIMUM_DPC_RATE;
+    return Queue->Depth > KI_MAXIMUM_DPC_QUEUE_DEPTH || Queue->Idle ||
+           (Own && Prcb->DpcRate < KI_MINIMUM_DPC_RATE);
 }
 
 /* (NULL, -) -> (Queue, args). FALSE if it was in a queue. Under Queue's lock. */
@@ -138,18 +138,14 @@ FORCEINLINE BOOLEAN KiLinkDpc(PKI_DPC_QUEUE Queue, PRKDPC Dpc, PVOID Argument1, 
 
 /*
  * Sees to it that a queue whose Requested flag this processor has set gets drained. Interrupts
- * were Enabled and are still off. On the processor itself at a high IRQL nothing is needed; with
- * interrupts off below DISPATCH_LEVEL nothing of ours comes after, so the APIC remembers for us.
+ * were Enabled and are still off. With interrupts off below DISPATCH_LEVEL nothing of ours comes
+ * after, so the APIC remembers for us. Out of line: an ISR's insertion has nothing to do here.
  */
-FORCEINLINE VOID KiDispatchRequest(PKPRCB Prcb, PKI_DPC_QUEUE Queue, BOOLEAN Enabled)
+static DECLSPEC_NOINLINE VOID KiDispatchRequest(PKPRCB Prcb, PKI_DPC_QUEUE Queue, BOOLEAN Enabled)
 {
     if (Queue != &Prcb->Dpc)
     {
         HalpSendIpi(Queue->Processor, DISPATCH_VECTOR);
-        ArchRestoreInterrupts(Enabled);
-    }
-    else if (KeGetCurrentIrql() >= DISPATCH_LEVEL)
-    {
         ArchRestoreInterrupts(Enabled);
     }
     else if (!Enabled)
@@ -159,7 +155,7 @@ FORCEINLINE VOID KiDispatchRequest(PKPRCB Prcb, PKI_DPC_QUEUE Queue, BOOLEAN Ena
     else
     {
         _enable();
-        KiDrainAfterLower();
+        KiDrainAfterLower(KeGetCurrentIrql());
     }
 }
 
@@ -182,7 +178,7 @@ BOOLEAN KeInsertQueueDpc(PRKDPC Dpc, PVOID SystemArgument1, PVOID SystemArgument
     Number = Dpc->Number;
     Queue = Number == KI_DPC_UNTARGETED ? &Prcb->Dpc : &KiProcessorBlock[Number]->Dpc;
 
-    KeAcquireSpinLockAtDpcLevel(&Queue->Lock);
+    KiAcquireSpinLock(&Queue->Lock);
     Inserted = KiLinkDpc(Queue, Dpc, SystemArgument1, SystemArgument2);
     /* What another processor has requested here is still on its way, and ours must not wait for it. */
     if (Inserted && (Queue->Requested ? Queue == &Prcb->Dpc
@@ -191,9 +187,10 @@ BOOLEAN KeInsertQueueDpc(PRKDPC Dpc, PVOID SystemArgument1, PVOID SystemArgument
         Queue->Requested = TRUE;
         Request = TRUE;
     }
-    KeReleaseSpinLockFromDpcLevel(&Queue->Lock);
+    KiReleaseSpinLock(&Queue->Lock);
 
-    if (Request)
+    /* On the processor itself at a high IRQL a request needs nothing: see HOW IT WORKS. */
+    if (Request && (Queue != &Prcb->Dpc || KeGetCurrentIrql() < DISPATCH_LEVEL))
     {
         KiDispatchRequest(Prcb, Queue, Enabled);
     }
@@ -222,60 +219,77 @@ BOOLEAN KeRemoveQueueDpc(PRKDPC Dpc)
 
     if (Queue != NULL)
     {
-        KeAcquireSpinLockAtDpcLevel(&Queue->Lock);
+        KiAcquireSpinLock(&Queue->Lock);
         if (Dpc->DpcData == Queue)
         {
             KiUnlinkDpc(Queue, Dpc);
             Removed = TRUE;
         }
-        KeReleaseSpinLockFromDpcLevel(&Queue->Lock);
+        KiReleaseSpinLock(&Queue->Lock);
     }
     ArchRestoreInterrupts(Enabled);
     return Removed;
 }
 
-/* Takes the first DPC; *Copy is what to call, *Dpc whom. FALSE, and Requested clear, if the queue
- * is empty: the one instant at which a later insertion must ask again. */
-static BOOLEAN KiTakeDpc(PKI_DPC_QUEUE Queue, PKDPC *Dpc, PKDPC Copy)
+/* The queue is empty, its lock held, interrupts off: undoes all three. Requested is cleared under the
+ * lock: the one instant at which a later insertion must ask again. */
+FORCEINLINE VOID KiEndDrain(PKI_DPC_QUEUE Queue)
 {
-    BOOLEAN Found;
-
-    _disable();
-    KeAcquireSpinLockAtDpcLevel(&Queue->Lock);
-    Found = !IsListEmpty(&Queue->List);
-    if (Found)
-    {
-        *Dpc = CONTAINING_RECORD(Queue->List.Flink, KDPC, DpcListEntry);
-        Copy->DeferredRoutine = (*Dpc)->DeferredRoutine;
-        Copy->DeferredContext = (*Dpc)->DeferredContext;
-        Copy->SystemArgument1 = (*Dpc)->SystemArgument1;
-        Copy->SystemArgument2 = (*Dpc)->SystemArgument2;
-        if (!KI_TWIN(KiTwinDpcRunsQueued))
-        {
-            KiUnlinkDpc(Queue, *Dpc);
-        }
-    }
-    else if (!KI_TWIN(KiTwinDpcFlagUnlocked))
+    if (!KI_TWIN(KiTwinDpcFlagUnlocked))
     {
         Queue->Requested = FALSE;
     }
-    KeReleaseSpinLockFromDpcLevel(&Queue->Lock);
+    KiReleaseSpinLock(&Queue->Lock);
     _enable();
 
-    if (!Found && KI_TWIN(KiTwinDpcFlagUnlocked))
+    if (KI_TWIN(KiTwinDpcFlagUnlocked))
     {
         KI_TWIN_DELAY(KiTwinDpcFlagUnlocked);
         Queue->Requested = FALSE;
     }
-    return Found;
+}
+
+/* What a DPC said when it was taken: once it is out of the queue it may change. */
+typedef struct _KI_DPC_CALL
+{
+    PKDEFERRED_ROUTINE Routine;
+    PVOID Context;
+    PVOID Argument1;
+    PVOID Argument2;
+} KI_DPC_CALL, *PKI_DPC_CALL;
+
+/* Takes the first DPC, or ends the drain and returns NULL. */
+FORCEINLINE PKDPC KiTakeDpc(PKI_DPC_QUEUE Queue, PKI_DPC_CALL Call)
+{
+    PKDPC Dpc;
+
+    _disable();
+    KiAcquireSpinLock(&Queue->Lock);
+    if (IsListEmpty(&Queue->List))
+    {
+        KiEndDrain(Queue);
+        return NULL;
+    }
+    Dpc = CONTAINING_RECORD(Queue->List.Flink, KDPC, DpcListEntry);
+    Call->Routine = Dpc->DeferredRoutine;
+    Call->Context = Dpc->DeferredContext;
+    Call->Argument1 = Dpc->SystemArgument1;
+    Call->Argument2 = Dpc->SystemArgument2;
+    if (!KI_TWIN(KiTwinDpcRunsQueued))
+    {
+        KiUnlinkDpc(Queue, Dpc);
+    }
+    KiReleaseSpinLock(&Queue->Lock);
+    _enable();
+    return Dpc;
 }
 
 static VOID KiFinishTwin(PKI_DPC_QUEUE Queue, PKDPC Dpc)
 {
     _disable();
-    KeAcquireSpinLockAtDpcLevel(&Queue->Lock);
+    KiAcquireSpinLock(&Queue->Lock);
     KiUnlinkDpc(Queue, Dpc);
-    KeReleaseSpinLockFromDpcLevel(&Queue->Lock);
+    KiReleaseSpinLock(&Queue->Lock);
     _enable();
 }
 
@@ -283,23 +297,22 @@ static VOID KiFinishTwin(PKI_DPC_QUEUE Queue, PKDPC Dpc)
 static VOID KiRunDpcs(PVOID Context)
 {
     PKPRCB Prcb = Context;
+    KI_DPC_CALL Call;
     PKDPC Dpc;
-    KDPC Copy;
 
-    while (KiTakeDpc(&Prcb->Dpc, &Dpc, &Copy))
+    Prcb->DpcRoutineActive = TRUE;
+    while ((Dpc = KiTakeDpc(&Prcb->Dpc, &Call)) != NULL)
     {
         Prcb->RunningDpc = Dpc;
-        Prcb->DpcRoutineActive = TRUE;
-        Copy.DeferredRoutine(Dpc, Copy.DeferredContext, Copy.SystemArgument1, Copy.SystemArgument2);
+        Call.Routine(Dpc, Call.Context, Call.Argument1, Call.Argument2);
 #if DBG
         if (KeGetCurrentIrql() != DISPATCH_LEVEL)
         {
             KeBugCheckEx(IRQL_UNEXPECTED_VALUE,
                          ((ULONG_PTR)KeGetCurrentIrql() << 16) | (DISPATCH_LEVEL << 8),
-                         (ULONG_PTR)Copy.DeferredRoutine, (ULONG_PTR)Dpc, 0);
+                         (ULONG_PTR)Call.Routine, (ULONG_PTR)Dpc, 0);
         }
 #endif
-        Prcb->DpcRoutineActive = FALSE;
         Prcb->DpcCount++;
         if (KI_TWIN(KiTwinDpcRunsQueued))
         {
@@ -307,6 +320,7 @@ static VOID KiRunDpcs(PVOID Context)
         }
     }
     Prcb->RunningDpc = NULL;
+    Prcb->DpcRoutineActive = FALSE;
 }
 
 VOID KiRetireDpcList(VOID)
@@ -321,10 +335,8 @@ VOID KiRetireDpcList(VOID)
 /* An interrupt may have drained already, or the thread may have moved on: either way an empty queue
  * costs little and loses nothing. Lowering may find yet another request, hence the loop. Routines
  * run with interrupts on, so a caller who keeps them off leaves the queue to the APIC. */
-VOID KiDrainAfterLower(VOID)
+VOID KiDrainAfterLower(KIRQL Irql)
 {
-    KIRQL OldIrql;
-
     if (!(__readeflags() & EFLAGS_IF))
     {
         HalpSendIpiSelf(DISPATCH_VECTOR);
@@ -332,9 +344,9 @@ VOID KiDrainAfterLower(VOID)
     }
     do
     {
-        OldIrql = KiRaiseIrqlToDpcLevel();
+        __writecr8(DISPATCH_LEVEL);
         KiRetireDpcList();
-        __writecr8(OldIrql);
+        __writecr8(Irql);
     } while (KI_CURRENT_PRCB->Dpc.Requested);
 }
 

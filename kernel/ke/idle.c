@@ -83,7 +83,7 @@ VOID KiIdleLoop(VOID)
         }
         if (Prcb->Dpc.Depth != 0)
         {
-            KiDrainAfterLower();
+            KiDrainAfterLower(PASSIVE_LEVEL);
             continue;
         }
         KiLogDrain();

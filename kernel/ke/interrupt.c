@@ -36,6 +36,7 @@
  */
 #include "interrupt.h"
 
+#include "spinlock.h"
 #include "twin.h"
 
 #define KI_STORM_LIMIT 100u       /* unclaimed interrupts within the back-off time */
@@ -86,7 +87,7 @@ FORCEINLINE VOID KiAcquireInterruptLock(PKINTERRUPT Interrupt)
 {
     if (!KI_TWIN(KiTwinInterruptNoLock))
     {
-        KeAcquireSpinLockAtDpcLevel(Interrupt->ActualLock);
+        KiAcquireSpinLock(Interrupt->ActualLock);
     }
 }
 
@@ -94,7 +95,7 @@ FORCEINLINE VOID KiReleaseInterruptLock(PKINTERRUPT Interrupt)
 {
     if (!KI_TWIN(KiTwinInterruptNoLock))
     {
-        KeReleaseSpinLockFromDpcLevel(Interrupt->ActualLock);
+        KiReleaseSpinLock(Interrupt->ActualLock);
     }
 }
 
@@ -125,12 +126,11 @@ BOOLEAN KeSynchronizeExecution(PKINTERRUPT Interrupt, PKSYNCHRONIZE_ROUTINE Sync
 
 /* ------------------------------------------------------------------ The dispatcher. */
 
-static BOOLEAN KiCallServiceRoutine(PKINTERRUPT Interrupt)
+FORCEINLINE BOOLEAN KiCallServiceRoutine(PKINTERRUPT Interrupt)
 {
-    BOOLEAN Raised = Interrupt->SynchronizeIrql > Interrupt->Irql;
     BOOLEAN Serviced;
 
-    if (Raised)
+    if (Interrupt->SynchronizeIrql > Interrupt->Irql)
     {
         __writecr8(Interrupt->SynchronizeIrql);
     }
@@ -146,14 +146,14 @@ static BOOLEAN KiCallServiceRoutine(PKINTERRUPT Interrupt)
     }
 #endif
     KiReleaseInterruptLock(Interrupt);
-    if (Raised)
+    if (Interrupt->SynchronizeIrql > Interrupt->Irql)
     {
         __writecr8(Interrupt->Irql);
     }
     return Serviced;
 }
 
-static BOOLEAN KiDispatchLevelChain(PKINTERRUPT Interrupt)
+FORCEINLINE BOOLEAN KiDispatchLevelChain(PKINTERRUPT Interrupt)
 {
     do
     {
@@ -166,7 +166,7 @@ static BOOLEAN KiDispatchLevelChain(PKINTERRUPT Interrupt)
     return FALSE;
 }
 
-static BOOLEAN KiDispatchEdgeChain(PKI_VECTOR Entry)
+static DECLSPEC_NOINLINE BOOLEAN KiDispatchEdgeChain(PKI_VECTOR Entry)
 {
     BOOLEAN Claimed = FALSE;
 
@@ -215,8 +215,9 @@ static VOID KiMaskStorm(ULONG Vector, PKI_VECTOR Entry)
     }
 }
 
-static VOID KiCountUnclaimed(ULONG Vector, PKI_VECTOR Entry)
+static DECLSPEC_NOINLINE VOID KiCountUnclaimed(ULONG Vector)
 {
+    PKI_VECTOR Entry = &KiVectors[Vector];
     LONG64 Now = (LONG64)KeQueryInterruptTime();
 
     InterlockedIncrement64(&Entry->Unclaimed);
@@ -234,8 +235,7 @@ static VOID KiCountUnclaimed(ULONG Vector, PKI_VECTOR Entry)
 /* The handler of every device vector: at the vector's IRQL, interrupts on, EOI after we return. */
 static VOID KiDeviceInterrupt(PKTRAP_FRAME Frame)
 {
-    ULONG Vector = (ULONG)Frame->Vector;
-    PKI_VECTOR Entry = &KiVectors[Vector];
+    PKI_VECTOR Entry = &KiVectors[Frame->Vector];
     PKINTERRUPT First = ReadPointerAcquire(&Entry->First); /* pairs with: KiConnectInterrupt */
     BOOLEAN Claimed = FALSE;
 
@@ -248,7 +248,7 @@ static VOID KiDeviceInterrupt(PKTRAP_FRAME Frame)
     }
     if (!Claimed)
     {
-        KiCountUnclaimed(Vector, Entry);
+        KiCountUnclaimed((ULONG)Frame->Vector);
     }
 }
 

@@ -79,8 +79,8 @@ typedef union _KI_SPIN_LOCK
     KSPIN_LOCK Word;
     struct
     {
-        volatile KI_TICKET Next;    /* any CPU, by locked add                  */
-        volatile KI_TICKET Serving; /* the holder alone, by store with release */
+        KI_TICKET Next;    /* any CPU, by locked add                           */
+        KI_TICKET Serving; /* written by the holder alone, with release order  */
 #if DBG
         volatile USHORT Owner; /* holder: CPU index + 1; 0 while free     */
         USHORT Rank;           /* set when initialized                    */
@@ -126,7 +126,7 @@ typedef struct _KI_DPC_QUEUE
     LIST_ENTRY List;
     ULONG Depth;
     ULONG Processor; /* index of the processor that drains it; constant */
-    volatile BOOLEAN Requested;
+    BOOLEAN Requested;
     BOOLEAN Idle;       /* its processor is halting or about to */
     ULONG64 QueueCount; /* successful inserts, ever */
 } KI_DPC_QUEUE, *PKI_DPC_QUEUE;
@@ -154,7 +154,7 @@ typedef struct DECLSPEC_ALIGN(64) _KPRCB
 
     /* This processor only. */
     PKTHREAD CurrentThread DECLSPEC_ALIGN(64);
-    volatile BOOLEAN DpcRoutineActive; /* TRUE inside a DPC routine; set and cleared at DISPATCH  */
+    volatile BOOLEAN DpcRoutineActive; /* TRUE while DPCs run; set and cleared at DISPATCH        */
     PKDPC volatile RunningDpc;         /* for reports: the DPC being run                          */
     ULONG64 DpcCount;                  /* DPCs run                                                */
     ULONG DpcRate;                     /* DPCs in the last tick; written by the clock             */
@@ -226,9 +226,9 @@ FORCEINLINE KIRQL KiRaiseIrqlToDpcLevel(VOID)
     return OldIrql;
 }
 
-/* Runs what became due. Called after this processor's IRQL fell below DISPATCH_LEVEL and its
- * Requested flag was seen (dpc.c). */
-VOID KiDrainAfterLower(VOID);
+/* Runs what became due. Called after this processor's IRQL fell to Irql, below DISPATCH_LEVEL, and
+ * its Requested flag was seen (dpc.c). */
+VOID KiDrainAfterLower(KIRQL Irql);
 
 /* Lowers, then looks for DPCs: in that order. */
 FORCEINLINE VOID KiLowerIrql(KIRQL NewIrql)
@@ -244,7 +244,7 @@ FORCEINLINE VOID KiLowerIrql(KIRQL NewIrql)
     __writecr8(NewIrql);
     if (KI_CURRENT_PRCB->Dpc.Requested)
     {
-        KiDrainAfterLower();
+        KiDrainAfterLower(NewIrql);
     }
 }
 

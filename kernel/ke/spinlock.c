@@ -32,62 +32,13 @@
  *   3A 9.2 (memory ordering), volume 2 PAUSE. Model: tests/models/ticket.pml. docs/locks.md. Laws
  *   L9-L15, L17.
  */
-#include "ki.h"
+#include "spinlock.h"
 
 #include "lockcheck.h"
-#include "twin.h"
-
-/* The twins break drivers' locks only: a kernel whose own locks are broken would not live to report
- * what a test has found. */
-#if DBG
-#define KI_LOCK_TWIN(Twin, Lock) (KI_TWIN(Twin) && (Lock)->Rank == KiRankNone)
-#else
-#define KI_LOCK_TWIN(Twin, Lock) FALSE
-#endif
 
 VOID KeInitializeSpinLock(PKSPIN_LOCK SpinLock)
 {
     *SpinLock = 0;
-}
-
-/* Waits for this processor's turn. Out of line: the uncontended path is the one that should read
- * straight through. */
-static DECLSPEC_NOINLINE VOID KiWaitForTicket(PKI_SPIN_LOCK Lock, KI_TICKET Ticket)
-{
-    /* pairs with: KiGiveTicket */
-    while (__atomic_load_n(&Lock->Serving, __ATOMIC_ACQUIRE) != Ticket)
-    {
-        YieldProcessor();
-    }
-}
-
-/* (n, s) -> (n + 1, s), then wait for s == n. */
-FORCEINLINE VOID KiDrawTicket(PKI_SPIN_LOCK Lock)
-{
-    KI_TICKET Ticket;
-
-    if (KI_LOCK_TWIN(KiTwinTicketNoAtomic, Lock))
-    {
-        Ticket = Lock->Next;
-        KI_TWIN_DELAY(KiTwinTicketNoAtomic);
-        Lock->Next = (KI_TICKET)(Ticket + 1);
-    }
-    else
-    {
-        Ticket = __atomic_fetch_add(&Lock->Next, 1, __ATOMIC_SEQ_CST);
-    }
-
-    /* pairs with: KiGiveTicket */
-    if (__atomic_load_n(&Lock->Serving, __ATOMIC_ACQUIRE) != Ticket)
-    {
-        KiWaitForTicket(Lock, Ticket);
-    }
-}
-
-/* (n, s) -> (n, s + 1). pairs with: KiDrawTicket, KiWaitForTicket */
-FORCEINLINE VOID KiGiveTicket(PKI_SPIN_LOCK Lock)
-{
-    __atomic_store_n(&Lock->Serving, (KI_TICKET)(Lock->Serving + 1), __ATOMIC_RELEASE);
 }
 
 VOID KeAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock)

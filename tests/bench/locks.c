@@ -9,9 +9,10 @@
 #include "bench.h"
 
 #include <arch/hal.h>
+#include <spinlock.h>
 
-#define CONTEND_TIME KT_MILLISECONDS(200)
-#define CONTEND_RUNS 7
+#define CONTEND_TIME KT_MILLISECONDS(500)
+#define CONTEND_RUNS 5
 
 static KSPIN_LOCK Lock DECLSPEC_ALIGN(64);
 
@@ -31,6 +32,7 @@ static VOID SpinPairAtDpcLevel(VOID)
     KeRaiseIrql(DISPATCH_LEVEL, &OldIrql);
     KB_MEASURE("spin-pair-dpc", (KeAcquireSpinLockAtDpcLevel(&Lock),
                                  KeReleaseSpinLockFromDpcLevel(&Lock)));
+    KB_MEASURE("spin-pair-inline", (KiAcquireSpinLock(&Lock), KiReleaseSpinLock(&Lock)));
     KeLowerIrql(OldIrql);
 }
 

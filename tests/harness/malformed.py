@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Frames that the guest must drop, count, and not answer. `ping.py --malformed` sends them.
 
-Each names the counter that it adds one to, as the monitor's `nic` command prints it; '' where
-the NIC itself drops the frame before the driver sees it.
+Each names the counter that it adds one to, as the guest's test wire/L40-nothing-lost prints it; ''
+where the NIC itself drops the frame before the driver sees it.
 """
 import struct
 import typing
@@ -34,8 +34,8 @@ def cases(our_mac, ours, guest_mac, guest):
     good = echo(ours, guest, 1, 56)
     return [
         # Ethernet. QEMU pads what is shorter than 60 bytes, as a wire would.
-        Case('runt', 'ip.header', guest_mac + our_mac + b'\x08\x00'),
-        Case('oversize', 'nic.oversize', to_guest(echo(ours, guest, 1, 1600))),
+        Case('runt', 'ip.version', guest_mac + our_mac + b'\x08\x00'),
+        Case('oversize', '', to_guest(echo(ours, guest, 1, 1600))),
         Case('unknown ethertype', 'eth.unknown', to_guest(good, 0x88b5)),
         Case('802.3 length', 'eth.unknown', to_guest(good, 46)),
         Case('not our MAC', '', ethernet(OTHER_MAC, our_mac, ETH_IP, good)),
@@ -45,7 +45,7 @@ def cases(our_mac, ours, guest_mac, guest):
         Case('ARP address lengths', 'arp.malformed', ask(lengths=(8, 4))),
         Case('ARP not our address', 'arp.not_us', ask(target=OTHER_ADDRESS)),
         # IPv4
-        Case('IP version', 'ip.header', to_guest(echo(ours, guest, 1, 56, version_length=0x65))),
+        Case('IP version', 'ip.version', to_guest(echo(ours, guest, 1, 56, version_length=0x65))),
         Case('IP header too short', 'ip.header',
              to_guest(echo(ours, guest, 1, 56, version_length=0x44))),
         Case('IP header past the end', 'ip.header',

@@ -3,19 +3,18 @@
  * nic.c - the network driver: its ISR and DPC share a state area, and nothing may ever be lost or
  * torn, on whatever processors the two run.
  *
- * The device interrupts by itself (ICS), so most of this needs no traffic. Frames come from outside
- * in the explicit suite "flood", which the host's flood generator drives (tests/harness).
+ * The device interrupts by itself (ICS), so this needs no traffic; wire.c has the tests that do.
  */
-#include <e1000ctl.h>
+#include "nic.h"
+
 #include <interrupt.h>
-#include <iop.h>
 #include <twin.h>
 
 #include "kt.h"
 
 #define LINE_ROUNDS 64
 #define AREA_FIRES 200
-#define QUIET KT_MILLISECONDS(20)
+#define QUIET_US 20000
 #define HAND_SHAKE_LIMIT KT_SECONDS(10)
 
 static PDEVICE_OBJECT KtNic(VOID)
@@ -29,21 +28,20 @@ static PDEVICE_OBJECT KtNic(VOID)
     return Device;
 }
 
-static VOID KtNicControl(PDEVICE_OBJECT Device, ULONG Code, PVOID Buffer, ULONG Length)
+VOID KtNicControl(PDEVICE_OBJECT Device, ULONG Code, PVOID Buffer, ULONG Length)
 {
     NTSTATUS Status = IopDeviceControl(Device, Code, Buffer, Length);
 
     KT_CHECK(NT_SUCCESS(Status), "control %08x: status %08x", Code, (ULONG)Status);
 }
 
-static VOID KtNicQuery(PDEVICE_OBJECT Device, PE1000_STATISTICS Statistics)
+VOID KtNicQuery(PDEVICE_OBJECT Device, PE1000_STATISTICS Statistics)
 {
     RtlZeroMemory(Statistics, sizeof(*Statistics));
     KtNicControl(Device, IOCTL_E1000_QUERY_STATISTICS, Statistics, sizeof(*Statistics));
 }
 
-/* Waits until nothing has changed for a while: no interrupt, no DPC, no frame. */
-static VOID KtNicSettle(PDEVICE_OBJECT Device, PE1000_STATISTICS Statistics)
+VOID KtNicSettle(PDEVICE_OBJECT Device, PE1000_STATISTICS Statistics)
 {
     ULONG64 End = KtNow() + HAND_SHAKE_LIMIT;
     ULONG64 Before;
@@ -52,14 +50,13 @@ static VOID KtNicSettle(PDEVICE_OBJECT Device, PE1000_STATISTICS Statistics)
     do
     {
         Before = Statistics->IsrCalls + Statistics->DpcRuns + Statistics->RxFrames;
-        KeStallExecutionProcessor(QUIET / 10);
+        KeStallExecutionProcessor(QUIET_US);
         KtNicQuery(Device, Statistics);
     } while (Before != Statistics->IsrCalls + Statistics->DpcRuns + Statistics->RxFrames &&
              KtNow() < End);
 }
 
-/* The equations of e1000ctl.h, all of which hold while the device is quiet. */
-static VOID KtCheckBooks(const E1000_STATISTICS *S)
+VOID KtCheckBooks(const E1000_STATISTICS *S)
 {
     ULONG64 Dropped = 0;
 
@@ -220,50 +217,3 @@ static const KT_CASE Cases[] = {
 };
 
 KT_DEFINE_SUITE(KtNicSuite, "nic", Cases);
-
-/* ------------------------------------------------------------------ Under a flood from outside. */
-
-#define FLOOD_LIMIT KT_SECONDS(60)
-#define FLOOD_FRAMES 20000
-#define FLOOD_MOVE KT_MILLISECONDS(5)
-
-/* Moves line and DPC over the processors while frames come in; then all of them are accounted for. */
-static VOID Flood(VOID)
-{
-    PDEVICE_OBJECT Device = KtNic();
-    ULONG Processors = KeQueryActiveProcessorCountEx(0);
-    ULONG64 End = KtNow() + FLOOD_LIMIT;
-    E1000_STATISTICS Start, Now;
-    ULONG Move = 0;
-
-    if (Device == NULL)
-    {
-        return;
-    }
-    KiLog(KiLogInfo, "flood: ready");
-    KtNicQuery(Device, &Start);
-    do
-    {
-        ULONG Target = ++Move % Processors;
-        ULONG DpcTarget = (Move / 2) % Processors;
-
-        KiRetargetInterrupt(KiFirstInterrupt(Start.Vector), Target);
-        KtNicControl(Device, IOCTL_E1000_SET_DPC_TARGET, &DpcTarget, sizeof(DpcTarget));
-        KeStallExecutionProcessor(FLOOD_MOVE / 10);
-        KtNicQuery(Device, &Now);
-    } while (Now.RxFrames - Start.RxFrames < FLOOD_FRAMES && KtNow() < End && !KtHasFailed());
-    KT_CHECK(Now.RxFrames - Start.RxFrames >= FLOOD_FRAMES, "only %llu frames came",
-             Now.RxFrames - Start.RxFrames);
-    KiLog(KiLogInfo, "flood: enough");
-    KtNicSettle(Device, &Now);
-    KtCheckBooks(&Now);
-    KtNote("%llu frames, %llu interrupts, %llu DPC runs, line and DPC moved %u times",
-           Now.RxFrames - Start.RxFrames, Now.InterruptsSeen - Start.InterruptsSeen,
-           Now.DpcRuns - Start.DpcRuns, Move);
-}
-
-static const KT_CASE FloodCases[] = {
-    {"L40-nothing-lost", Flood, 0, FALSE},
-};
-
-KT_DEFINE_EXPLICIT_SUITE(KtFloodSuite, "flood", FloodCases);

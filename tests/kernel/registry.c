@@ -5,8 +5,12 @@
 #define SUITES(Suite)                                                                              \
     Suite(KtProcessorSuite)                                                                        \
     Suite(KtTimeSuite)                                                                             \
+    Suite(KtIrqlSuite)                                                                             \
+    Suite(KtIrqlContractSuite)                                                                     \
+    Suite(KtIrqlVectorSuite)                                                                       \
+    Suite(KtSpinSuite)                                                                             \
     Suite(KtNicSuite)                                                                              \
-    Suite(KtFloodSuite)
+    Suite(KtWireSuite) 
 
 #define DECLARE(Suite) extern const KT_SUITE Suite;
 #define REFER(Suite) &Suite,

@@ -183,5 +183,5 @@ BOOLEAN KtRunTests(PCSTR Pattern)
     KtPrint("1..%u%s\n", Ran, Ran == 0 ? " # SKIP no test matches" : "");
     KiLog(KiLogInfo, "tests: %u ran, %u failed, %u CPUs, seed=0x%llx", Ran, Failed, KtProcessors(),
           KiOptions.Seed);
-    return Failed == 0;
+    return Failed == 0 && Ran != 0;
 }

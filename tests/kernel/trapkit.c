@@ -75,8 +75,7 @@ static VOID KtTakeVector(ULONG Vector, HALP_VECTOR_ROUTINE *Routine)
 {
     HALP_LINE Line;
 
-    KtLineWasOpen[Vector] =
-        HalpVectorLine(Vector, &Line) && !(HalpReadLine(Line.Gsi) & RTE_MASKED);
+    KtLineWasOpen[Vector] = HalpVectorLine(Vector, &Line) && !(HalpReadLine(Line.Gsi) & RTE_MASKED);
     if (KtLineWasOpen[Vector])
     {
         HalpMaskLine(Line.Gsi);

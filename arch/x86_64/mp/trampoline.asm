@@ -95,15 +95,23 @@ long_mode:
 .have_id:
     mov rbx, rbp
 
+    ; Where ids are dense a processor's slot has its id's number: no search, however many there are.
     mov rdi, [rbx + DATA_SLOTS]
     mov ecx, [rbx + DATA_COUNT]
+    cmp r12d, ecx
+    ja .search
+    imul eax, r12d, SlSize
+    cmp [rdi + rax + SlApicId], r12d
+    jne .search
+    add rdi, rax
+    jmp .found
 .search:
     sub ecx, 1
     jb .park
     add rdi, SlSize                     ; slot 0 is the boot processor's
     cmp [rdi + SlApicId], r12d
     jne .search
-
+.found:
     xor eax, eax                        ; HALP_SLOT_OFFERED -> HALP_SLOT_CLAIMED
     mov edx, 1
     lock cmpxchg [rdi + SlState], edx

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: MIT
+"""The table's rows: what each is called, what Linux takes, what the goal is.
+
+A key says how it was measured (run): insn and wallN are series of the guest's on one and on N CPUs,
+bootN and countN a start of N CPUs in time and in instructions.
+"""
+import dataclasses
+
+
+@dataclasses.dataclass
+class Row:
+    """One row. A goal is the most that is allowed, or with at_least the least."""
+    key: str
+    title: str
+    unit: str
+    linux: str = ''
+    goal: float = None
+    at_least: bool = False
+
+    def meets(self, value):
+        """Whether that is within the goal."""
+        return value >= self.goal if self.at_least else value <= self.goal
+
+    def goal_text(self):
+        """The goal with its direction."""
+        return '' if self.goal is None else '%s %s' % ('>=' if self.at_least else '<=',
+                                                       '{:,g}'.format(self.goal))
+
+
+def instructions(name, title, linux='', goal=None):
+    return Row('insn/' + name, title, 'insn', linux, goal)
+
+
+def nanoseconds(cpus, name, title, linux='', goal=None):
+    return Row('wall%d/%s' % (cpus, name), title, 'ns', linux, goal)
+
+
+def contention(kind, cpus, goal=None, fair=None, linux=''):
+    return [Row('wall16/%s-%d' % (kind, cpus), '%s lock, %d CPUs contend' % (kind, cpus), '/s', linux,
+                goal, True),
+            Row('wall16/%s-%d-fair' % (kind, cpus), '    slowest CPU of the fastest', 'per mille', '',
+                fair, True)]
+
+
+def start(cpus, goal=None, linux=''):
+    return [Row('boot%d/firmware' % cpus, 'start of %d CPUs: exec to kernel' % cpus, 'ms'),
+            Row('boot%d/kernel' % cpus, '    kernel to first INIT', 'ms'),
+            Row('boot%d/aps' % cpus, '    first INIT to all online', 'ms'),
+            Row('boot%d/online' % cpus, '    exec to all online', 'ms', linux, goal)]
+
+
+def counts(cpus):
+    return [Row('count%d/boot_all' % cpus, 'start of %d CPUs: boot CPU, kernel entry on' % cpus,
+                'insn'),
+            Row('count%d/boot_start' % cpus, '    boot CPU, first INIT on', 'insn')]
+
+
+ROWS = [
+    instructions('spin-pair', 'KeAcquireSpinLock + KeReleaseSpinLock', '34', 16),
+    instructions('spin-pair-dpc', '... AtDpcLevel + FromDpcLevel', '20', 10),
+    instructions('spin-pair-inline', '... the same inline, in the kernel itself'),
+    instructions('queued-pair', 'in-stack queued lock, pair'),
+    instructions('queued-pair-dpc', '... AtDpcLevel pair'),
+    instructions('irql-pair', 'KeRaiseIrql + KeLowerIrql'),
+    instructions('dpc-to-running', 'DPC: queued to running', '214', 100),
+    instructions('dpc-each-of-100', 'DPC: each of 100 queued and run', '136', 50),
+    instructions('dpc-passive', 'DPC: queued at PASSIVE_LEVEL, there and back'),
+    instructions('self-to-handler', 'interrupt to oneself, to its handler', '192', 90),
+    instructions('self-to-isr', '... to an ISR behind an interrupt object'),
+    instructions('self-to-dpc-and-back', '... ISR, its DPC, and back in the thread', '583', 280),
+    instructions('isr-to-dpc', 'ISR to its DPC', '223', 110),
+    instructions('pool-pair', 'ExAllocatePool2 + ExFreePoolWithTag, 64 bytes'),
+    instructions('query-counter', 'KeQueryPerformanceCounter'),
+    instructions('query-interrupt-time', 'KeQueryInterruptTime'),
+    nanoseconds(1, 'cr8-read', 'CR8 read, 1 CPU'),
+    nanoseconds(1, 'cr8-write', 'CR8 write'),
+    nanoseconds(1, 'cli-sti', 'CLI + STI'),
+    nanoseconds(1, 'query-counter', 'KeQueryPerformanceCounter'),
+    nanoseconds(1, 'spin-pair', 'KeAcquireSpinLock + KeReleaseSpinLock'),
+    nanoseconds(1, 'spin-pair-dpc', '... AtDpcLevel + FromDpcLevel'),
+    nanoseconds(1, 'dpc-to-running', 'DPC: queued to running'),
+    nanoseconds(1, 'self-to-dpc-and-back', 'interrupt to oneself, ISR, DPC, and back'),
+    nanoseconds(4, 'dpc-remote-idle', 'DPC to an idle CPU and its answer, 4 CPUs'),
+    nanoseconds(4, 'dpc-remote-busy', '... to a busy CPU'),
+    nanoseconds(4, 'tlb-shootdown', 'call 3 others and wait (TLB shootdown)'),
+    nanoseconds(4, 'call-all', 'KeIpiGenericCall on 4 CPUs: all at once'),
+    nanoseconds(16, 'tlb-shootdown', 'call 15 others and wait (TLB shootdown)', '77,000', 38000),
+    nanoseconds(16, 'call-all', 'KeIpiGenericCall on 16 CPUs: all at once'),
+    *contention('ticket', 2),
+    *contention('ticket', 4),
+    *contention('ticket', 16, 200000, 900, '10,000'),
+    *contention('queued', 2),
+    *contention('queued', 4),
+    *contention('queued', 16, 200000, 900, '10,000'),
+    *start(1), *start(2), *start(4), *start(8), *start(16, 600, '4,100'),
+    *counts(1), *counts(2), *counts(4), *counts(8), *counts(16),
+    Row('count/growth_boot_all', 'boot CPU, kernel entry on: 16 CPUs to 2', 'times', '', 1.5),
+    Row('count/growth_boot_start', 'boot CPU, first INIT on: 16 CPUs to 2', 'times', '', 1.5),
+    Row('count/each_ap', 'each AP, in all starts', 'insn'),
+    Row('count/ap_spread', '    the most to the least', 'per cent', '', 5),
+    Row('ping/1-1', 'ICMP echo, 1 outstanding, 1 CPU', '/s', '44,000', 60000, True),
+    Row('ping/4-1', 'ICMP echo, 1 outstanding, 4 CPUs', '/s', '44,000', 60000, True),
+    Row('ping/1-64', 'ICMP echo, 64 outstanding, 1 CPU', '/s', '80,000', 120000, True),
+    Row('ping/4-64', 'ICMP echo, 64 outstanding, 4 CPUs', '/s', '53,000', 120000, True),
+    Row('idle/16', 'idle, 16 CPUs, of a host core', 'per cent', '< 1', 1),
+    Row('image/loaded', 'image, bytes loaded', 'KiB', '', 300),
+    Row('wall16/memory-used', 'memory used, 16 CPUs', 'bytes', '', 16 * 1024 * 1024),
+]
