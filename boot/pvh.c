@@ -75,7 +75,7 @@ static BOOLEAN BootCopyPhysical(PVOID Destination, ULONG64 Physical, SIZE_T Leng
 static BOOLEAN BootCopyPhysicalString(PSTR Destination, ULONG DestinationSize, ULONG64 Physical,
                                       BOOT_MAP_ROUTINE *Map)
 {
-    CHAR Character = '\0';
+    CHAR Character;
 
     for (ULONG Length = 0; Length < DestinationSize; Length++)
     {
@@ -133,7 +133,7 @@ static VOID BootReadPvhModules(const BOOT_PVH_START_INFO *Start, BOOT_MAP_ROUTIN
             return;
         }
         Module = BootAddModule(Info, Entry.Address, Entry.Address + Entry.Size);
-        if (Module != NULL && Entry.CommandLine != 0)
+        if (Module != NULL)
         {
             BootCopyPhysicalString(Module->Name, sizeof(Module->Name), Entry.CommandLine, Map);
         }
@@ -142,7 +142,6 @@ static VOID BootReadPvhModules(const BOOT_PVH_START_INFO *Start, BOOT_MAP_ROUTIN
 
 static PCSTR BootReadStartInfo(ULONG64 StartInfo, BOOT_MAP_ROUTINE *Map, BOOT_PVH_START_INFO *Start)
 {
-    RtlZeroMemory(Start, sizeof(*Start));
     if (!BootCopyPhysical(Start, StartInfo, BOOT_PVH_VERSION_0_SIZE, Map))
     {
         return "PVH: the start information lies outside memory";

@@ -39,7 +39,7 @@ typedef struct _RTLP_FIELD
     BOOLEAN Space;
     BOOLEAN Alternate;
     ULONG Width;
-    LONG Precision; /* -1: none given */
+    LONG Precision; /* negative: none given */
     RTLP_SIZE Size;
     CHAR Conversion;
 } RTLP_FIELD, *PRTLP_FIELD;
@@ -260,10 +260,6 @@ static VOID RtlpReadPrecision(PRTLP_INPUT Input, PRTLP_FIELD Field)
     }
     Input->Format++;
     Field->Precision = va_arg(Input->Arguments, int);
-    if (Field->Precision < 0)
-    {
-        Field->Precision = -1; /* C: a negative precision counts as none */
-    }
 }
 
 static RTLP_SIZE RtlpReadSize(PRTLP_INPUT Input)
@@ -288,7 +284,8 @@ static RTLP_SIZE RtlpReadSize(PRTLP_INPUT Input)
     return RtlpSizeInt;
 }
 
-/* Reads what follows a percent sign, up to and including the conversion character. */
+/* Reads what follows a percent sign, up to and including the conversion character. If that is the
+ * format's terminator, no conversion matches it, and the format is not looked at again. */
 static VOID RtlpReadField(PRTLP_INPUT Input, PRTLP_FIELD Field)
 {
     RtlZeroMemory(Field, sizeof(*Field));
@@ -296,11 +293,7 @@ static VOID RtlpReadField(PRTLP_INPUT Input, PRTLP_FIELD Field)
     RtlpReadWidth(Input, Field);
     RtlpReadPrecision(Input, Field);
     Field->Size = RtlpReadSize(Input);
-    Field->Conversion = *Input->Format;
-    if (Field->Conversion != '\0')
-    {
-        Input->Format++;
-    }
+    Field->Conversion = *Input->Format++;
 }
 
 static VOID RtlpPutHexadecimal(PRTLP_OUTPUT Output, PRTLP_FIELD Field, ULONG64 Value)

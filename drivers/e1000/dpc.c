@@ -44,7 +44,7 @@
  *
  * FURTHER READING
  *   Microsoft: "Writing DPC Routines", "Guidelines for Writing DPC Routines", "CustomDpc routine".
- *   317453 3.2.7. SEMANTICS section 5 and L19-L32, L40, R-o.
+ *   317453 3.2.7. Laws L19-L32, L40; regression R-o.
  */
 #include "e1000.h"
 

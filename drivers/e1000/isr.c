@@ -53,7 +53,7 @@
  * FURTHER READING
  *   317453 13.4.17-13.4.21 and 3.2.7 "Receive Interrupts". Microsoft: "Writing an ISR",
  *   "Synchronizing Access to Device Data", "Handling Overlapped I/O Operations",
- *   "KeAcquireInterruptSpinLock". SEMANTICS L35, L40, R-o; labs: the state area.
+ *   "KeAcquireInterruptSpinLock". Laws L35, L40; regression R-o.
  */
 #include "e1000.h"
 

@@ -51,7 +51,8 @@ static ULONG KiDigitValue(CHAR Character)
     return MAXULONG;
 }
 
-/* Advances *Text over the digits of a number; FALSE without any, or if it exceeds Maximum. */
+/* Advances *Text over the digits of a number; FALSE without any, or if it exceeds Maximum, which is
+ * at least as large as any digit. */
 static BOOLEAN KiReadDigits(PCSTR *Text, ULONG Base, ULONG64 Maximum, PULONG64 Number)
 {
     PCSTR FirstDigit = *Text;
@@ -60,7 +61,7 @@ static BOOLEAN KiReadDigits(PCSTR *Text, ULONG Base, ULONG64 Maximum, PULONG64 N
     *Number = 0;
     for (; (Digit = KiDigitValue(**Text)) < Base; ++*Text)
     {
-        if (Digit > Maximum || *Number > (Maximum - Digit) / Base)
+        if (*Number > (Maximum - Digit) / Base)
         {
             return FALSE;
         }

@@ -12,9 +12,10 @@ HERE = Path(__file__).resolve().parent
 TABLE = HERE / 'matrix.txt'
 TWINS = qemu.TOP / 'kernel/ke/twin.c'
 MACHINE = ('smp', 'image', 'machine', 'boot', 'firmware', 'memory', 'cpu', 'nic', 'icount',
-           'extra')
+           'madt', 'extra')
 OTHER = ('tests', 'append', 'fault', 'timeout', 'tier', 'bugcheck', 'fails', 'log', 'may-skip',
          'kind', 'build')
+SMOKE = 'ke/processor*,ke/time*,ke/ipi*,ke/irql-L*,mm/*,nic/*'  # what shows that a machine works
 ALONE = 8               # from this many CPUs on, a run gets the host to itself
 
 
@@ -61,7 +62,7 @@ class Config:
         line += ['--timeout', self.get('timeout')] if self.get('timeout') else []
         if ping:
             return line
-        line += ['--test', tests or self.get('tests', 'smoke/*')]
+        line += ['--test', tests or self.get('tests', SMOKE)]
         line += ['--expect-bugcheck', self.get('bugcheck')] if self.get('bugcheck') else []
         for test in self.get('fails').split():
             line += ['--expect-fail', test]

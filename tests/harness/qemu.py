@@ -60,6 +60,7 @@ class Guest:
     port: int = ECHO_PORT
     accel: str = ''                 # '' = $ACCEL, or what this host can do
     icount: str = ''                # e.g. shift=0,sleep=off: one host thread, counted instructions
+    madt: str = ''                  # boot=iso: GRUB replaces the MADT by this one of madt.py's
     extra: str = ''                 # more QEMU arguments, as a shell would split them
 
     def cpus(self):

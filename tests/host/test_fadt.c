@@ -70,6 +70,8 @@ static void AFadtOfRevisionOneIsRead(void **State)
     assert_int_equal(Fadt.PmTimer.Space, HALP_ACPI_SPACE_IO);
     assert_int_equal(Fadt.PmTimer.Address, 0x608);
     assert_int_equal(Fadt.PmTimer.BitWidth, 32);
+    assert_int_equal(Fadt.PmTimer.BitOffset, 0);
+    assert_int_equal(Fadt.PmTimer.AccessSize, 0);
     assert_true(Fadt.PmTimer32Bit);
     assert_int_equal(Fadt.Pm1aControl.Address, 0x604);
     assert_int_equal(Fadt.Pm1aControl.BitWidth, 16);

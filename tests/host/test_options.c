@@ -200,7 +200,8 @@ static void BadValuesAreRefused(void **State)
 {
     CHAR Bad[] = "numproc numproc= numproc=257 numproc=-1 numproc=1x numproc=0x numproc=+1 "
                  "numproc=99999999999999999999 seed seed= seed=18446744073709551616 seed=0x "
-                 "seed=0x10000000000000000 seed=1f exit exit= exit=debugger exit=DEBUG log= log=4 "
+                 "seed=0x10000000000000000 seed=1f seed=1a seed=0x1g seed=0x/ exit exit= "
+                 "exit=debugger exit=DEBUG log= log=4 "
                  "console console= console=serial, console=,fb console=vga console=serialfb "
                  "trace trace= trace=yes x2apic=1 tsc tsc= test= bench= verifier= fault= "
                  "nic nic= nic=e100 nic=e1000e1 nic.gsi= nic.gsi=-1 ip ip= ip=1.2.3.4 ip=1.2.3.4/ "
@@ -232,6 +233,10 @@ static void ValuesAtTheirLimitsAreTaken(void **State)
     assert_int_equal(Options.Seed, MAXULONG64);
     assert_int_equal(Parse("seed=0xFFFFffffFFFFffff"), 0);
     assert_int_equal(Options.Seed, MAXULONG64);
+    assert_int_equal(Parse("seed=0xabcdefABCDEF"), 0);
+    assert_int_equal(Options.Seed, 0xABCDEFABCDEFull);
+    assert_int_equal(Parse("seed=1234567890"), 0);
+    assert_int_equal(Options.Seed, 1234567890);
     assert_int_equal(Parse("seed=0"), 0);
     assert_true(Options.SeedGiven);
     assert_int_equal(Parse("nic.gsi=0"), 0);

@@ -31,6 +31,8 @@ static ULONG MapsLeft; /* the map after this many fails */
 
 static const VOID *Map(ULONG64 Physical, ULONG64 Length)
 {
+    assert_int_not_equal(Physical, 0);
+    assert_true(Length <= MAXULONG64 - Physical);
     if (MapsLeft-- == 0)
     {
         MapsLeft = 0;
@@ -213,6 +215,10 @@ static void EachUnusableStructureHasAName(void **State)
     Set32(Start + MemoryMapEntries, 4);
     assert_string_equal(Parse(&Info), "PVH: the memory map leads out of memory");
     Start = BuildQemu();
+    Set32(Start + MemoryMapEntries, 4096);
+    assert_string_equal(Parse(&Info), "PVH: the memory map leads out of memory");
+    Set32(Start + MemoryMapEntries, 4097);
+    assert_string_equal(Parse(&Info), "PVH: the memory map claims an absurd number of entries");
     Set32(Start + MemoryMapEntries, MAXULONG);
     assert_string_equal(Parse(&Info), "PVH: the memory map claims an absurd number of entries");
     Start = BuildQemu();
@@ -290,7 +296,8 @@ static void ModulesOutOfReachAreCounted(void **State)
         Set64(Modules + Index * 32, (Index + 1) << 12);
         Set64(Modules + Index * 32 + 8, Index);
     }
-    Set64(Modules + 8, MAXULONG64); /* the first wraps */
+    Set64(Modules + 8, MAXULONG64); /* the first wraps, and has a name */
+    Set64(Modules + 16, MODULE_NAME);
     Start = BuildQemu();
     AddPiece(0x50000, Modules, sizeof(Modules));
     Set64(Start + ModuleListAddress, 0x50000);
@@ -301,6 +308,10 @@ static void ModulesOutOfReachAreCounted(void **State)
     assert_int_equal(Info.Modules[0].Start, 0x2000);
     assert_int_equal(Info.Modules[0].End, 0x2001);
     assert_string_equal(Info.Modules[0].Name, "");
+    Set32(Start + ModuleCount, 2); /* the list has more */
+    assert_null(Parse(&Info));
+    assert_int_equal(Info.ModuleCount, 1);
+    assert_int_equal(Info.ModulesDropped, 1);
     FreePieces();
 }
 

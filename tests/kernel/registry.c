@@ -9,8 +9,10 @@
     Suite(KtIrqlContractSuite)                                                                     \
     Suite(KtIrqlVectorSuite)                                                                       \
     Suite(KtSpinSuite)                                                                             \
+    Suite(KtQueuedSuite)                                                                           \
+    Suite(KtLockCheckSuite)                                                                        \
     Suite(KtNicSuite)                                                                              \
-    Suite(KtWireSuite) 
+    Suite(KtWireSuite)
 
 #define DECLARE(Suite) extern const KT_SUITE Suite;
 #define REFER(Suite) &Suite,

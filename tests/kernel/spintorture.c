@@ -19,6 +19,8 @@
 #include <clock.h>
 #include <interrupt.h>
 
+#include "trapkit.h"
+
 #define PARTS 8
 #define DEVICE_IRQL 6
 #define MINIMUM_VISITS 4 /* of each processor's thread */
@@ -268,21 +270,6 @@ static VOID WatchFromClock(PKTRAP_FRAME Frame)
 
 /* ------------------------------------------------------------------ The run. */
 
-/* A vector of that class that no line has. */
-static ULONG FreeVector(KIRQL Irql)
-{
-    HALP_LINE Line;
-
-    for (ULONG Vector = (ULONG)Irql << 4; VECTOR_IRQL(Vector) == Irql; Vector++)
-    {
-        if (!HalpVectorLine(Vector, &Line))
-        {
-            return Vector;
-        }
-    }
-    return 0;
-}
-
 static VOID InitializeWord(const TORTURE_KIND *Kind)
 {
     KI_SPIN_LOCK Lock = {.Word = 0};
@@ -315,7 +302,7 @@ static NTSTATUS Prepare(const TORTURE_KIND *Kind)
     }
     Torture.Interrupt.ServiceRoutine = VisitFromIsr;
     Torture.Interrupt.ActualLock = &Torture.Interrupt.SpinLock;
-    Torture.Interrupt.Vector = FreeVector(DEVICE_IRQL);
+    Torture.Interrupt.Vector = KtUnusedVector(DEVICE_IRQL, 0);
     Torture.Interrupt.Irql = DEVICE_IRQL;
     Torture.Interrupt.SynchronizeIrql = DEVICE_IRQL;
     Torture.Interrupt.Mode = LevelSensitive;

@@ -36,7 +36,7 @@
 #define INIT_WAIT_US 10000
 #define STARTUP_WAIT_US 200
 #define ANSWER_STEP_US 50
-#define ANSWER_LIMIT_US 1000000
+#define ANSWER_LIMIT_MS 1000
 
 /* The page after the code; offsets are repeated in trampoline.asm (DATA_...). */
 typedef struct _HALP_TRAMPOLINE_DATA
@@ -158,6 +158,7 @@ static BOOLEAN HalpAllClaimed(PHALP_START_SLOT Slots, ULONG Count)
 
 VOID HalpStartProcessors(PHALP_START_SLOT Slots, ULONG Count)
 {
+    ULONG64 End;
     ULONG Startup;
 
     if (Count <= 1 || HalpPrepareTrampoline(Slots, Count) == NULL)
@@ -176,7 +177,8 @@ VOID HalpStartProcessors(PHALP_START_SLOT Slots, ULONG Count)
     HalpStall(STARTUP_WAIT_US);
     HalpCommandUnseen(Slots, Count, Startup);
 
-    for (ULONG Waited = 0; Waited < ANSWER_LIMIT_US; Waited += ANSWER_STEP_US)
+    End = HalpQueryCounter() + HalpCounterFrequency * ANSWER_LIMIT_MS / 1000;
+    while (HalpQueryCounter() < End)
     {
         if (HalpAllClaimed(Slots, Count))
         {
@@ -190,7 +192,7 @@ VOID HalpStartProcessors(PHALP_START_SLOT Slots, ULONG Count)
             HALP_SLOT_OFFERED)
         {
             KiLog(KiLogWarning, "CPU with APIC id %u did not answer within %u ms: left off",
-                  Slots[Index].ApicId, ANSWER_LIMIT_US / 1000);
+                  Slots[Index].ApicId, ANSWER_LIMIT_MS);
         }
     }
 }
