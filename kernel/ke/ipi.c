@@ -120,6 +120,30 @@ static VOID KiAwait(PKI_RENDEZVOUS Request, volatile LONG *Counter, LONG Count)
     }
 }
 
+/* Publishes the request to all others, then interrupts them: one by one where a single write to all
+ * might reach a processor that firmware keeps. */
+static VOID KiPostRequest(PKI_RENDEZVOUS Request, ULONG Self, ULONG Count)
+{
+    for (ULONG Index = 0; Index < Count; Index++)
+    {
+        if (Index != Self)
+        {
+            WritePointerRelease(&KiProcessorBlock[Index]->Rendezvous, Request);
+        }
+    }
+    if (Count == 1 || HalpSendIpiAllButSelf(IPI_VECTOR))
+    {
+        return;
+    }
+    for (ULONG Index = 0; Index < Count; Index++)
+    {
+        if (Index != Self)
+        {
+            HalpSendIpi(Index, IPI_VECTOR);
+        }
+    }
+}
+
 static ULONG_PTR KiRendezvous(PKIPI_BROADCAST_WORKER Worker, ULONG_PTR Context,
                               BOOLEAN Simultaneous)
 {
@@ -133,14 +157,7 @@ static ULONG_PTR KiRendezvous(PKIPI_BROADCAST_WORKER Worker, ULONG_PTR Context,
     KeRaiseIrql(RENDEZVOUS_IRQL, &OldIrql);
     KeAcquireSpinLockAtDpcLevel(&KiRendezvousLock);
     Self = KeGetCurrentProcessorIndex();
-    for (ULONG Index = 0; Index <= (ULONG)Others; Index++)
-    {
-        if (Index != Self)
-        {
-            WritePointerRelease(&KiProcessorBlock[Index]->Rendezvous, &Request);
-            HalpSendIpi(Index, IPI_VECTOR);
-        }
-    }
+    KiPostRequest(&Request, Self, (ULONG)Others + 1);
     if (Simultaneous)
     {
         KiAwait(&Request, &Request.Arrived, Others);

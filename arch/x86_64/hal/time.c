@@ -38,7 +38,7 @@ static ULONG64 HalpCounterBase;
 /* The widened counter: moved forward by any processor, compare-exchange; never back. */
 static volatile LONG64 HalpWidened;
 
-static ULONG64 HalpReadWidened(PHALP_REFERENCE Reference)
+static DECLSPEC_NOINLINE ULONG64 HalpReadWidened(PHALP_REFERENCE Reference)
 {
     ULONG64 Mask = Reference->Bits == 64 ? MAXULONG64 : (1ull << Reference->Bits) - 1;
 
