@@ -148,7 +148,9 @@ BOOLEAN E1000InterruptService(PKINTERRUPT Interrupt, PVOID ServiceContext)
     E1000Accumulate(Extension, Causes);
     E1000RequestDpc(Extension);
 
-    if ((Causes & Enabled) == 0)
+    /* A receive cause that the mask register has not stopped yet, since its write was posted, is
+     * ours too. */
+    if ((Causes & E1000_CAUSES_ENABLED) == 0)
     {
         return E1000Unclaimed(Extension);
     }

@@ -388,12 +388,16 @@ VOID IoDisconnectInterruptEx(PIO_DISCONNECT_INTERRUPT_PARAMETERS Parameters);
 
 FORCEINLINE UCHAR READ_REGISTER_UCHAR(volatile UCHAR *Register)
 {
-    return *Register;
+    UCHAR Value = *Register;
+    KeMemoryBarrierWithoutFence();
+    return Value;
 }
 
 FORCEINLINE USHORT READ_REGISTER_USHORT(volatile USHORT *Register)
 {
-    return *Register;
+    USHORT Value = *Register;
+    KeMemoryBarrierWithoutFence();
+    return Value;
 }
 
 FORCEINLINE ULONG READ_REGISTER_ULONG(volatile ULONG *Register)

@@ -170,7 +170,7 @@ _Releases_lock_(*SpinLock)
 VOID KeReleaseSpinLockForDpc(_Inout_ PKSPIN_LOCK SpinLock, _IRQL_restores_ KIRQL OldIrql);
 
 /* TRUE and the lock, or FALSE at once. */
-_IRQL_requires_(DISPATCH_LEVEL)
+_IRQL_requires_min_(DISPATCH_LEVEL)
 _Must_inspect_result_ BOOLEAN KeTryToAcquireSpinLockAtDpcLevel(_Inout_ PKSPIN_LOCK SpinLock);
 
 /* FALSE iff the lock is held at this instant; acquires nothing. Any IRQL. */

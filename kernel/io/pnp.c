@@ -21,9 +21,8 @@
  *   A stack that does not start is sent IRP_MN_REMOVE_DEVICE and comes apart. (not started) ->
  *   (started by rule r) | (started, polled) | (removed): the log names the outcome.
  *   The options: nic=none leaves network cards alone, nic=poll offers no line at all, nic=e1000 and
- *   its like name the driver, nic.gsi=N is the first candidate. The first network card that starts
- *   is the machine's only one, since there is one address to give; it is told it (ip=) before it
- *   starts, so it never announces another.
+ *   its like name the driver, nic.gsi=N is the first candidate. Every network card is told the
+ *   one address there is to give (ip=) before it starts, so it never announces another.
  *
  * LOCKS AND IRQL
  *   Everything runs on the boot processor at PASSIVE_LEVEL with no lock held. During a proof the

@@ -9,7 +9,7 @@
  * HOW IT WORKS
  *   The first processor to get here owns the report:
  *       (nobody) -> (me)    compare-exchange; everybody else freezes himself, at once
- *   The owner sends an NMI to all others: it reaches those that spin with interrupts off. Each
+ *   The owner sends an NMI to each other: it reaches those that spin with interrupts off. Each
  *   stores its registers and sets Frozen; the owner waits a bounded time and reports who did not.
  *   A second bug check by the owner himself means that reporting failed: it says so and halts.
  *
@@ -33,6 +33,7 @@
 #define FREEZE_LIMIT_US 1000000
 #define FREEZE_STEP_US 100
 #define STACK_LIMIT 24
+#define REPORT_FAILED "*** the report of this bug check failed itself\n"
 
 /* Who reports: compare-exchange, once; any processor. */
 static volatile LONG KiBugCheckOwner = NOBODY;
@@ -110,21 +111,45 @@ VOID KiNonMaskableInterrupt(PKTRAP_FRAME Frame)
     LONG Owner = ReadAcquire(&KiBugCheckOwner);
 
     KI_CURRENT_PRCB->NmiCount++;
+    if (KI_CURRENT_PRCB->Frozen)
+    {
+        HalpHalt(); /* it had stopped itself: its frame stays what it was */
+    }
     if (Owner != NOBODY && Owner != (LONG)KI_CURRENT_PRCB->Index)
     {
         KiFreeze(Frame);
     }
 }
 
+/* The other processors that can be stopped: not those that were never started, or have not loaded
+ * their IDT. An NMI would reset the machine through them, so it is never broadcast. */
+static PKPRCB KiOther(ULONG Index, ULONG Owner)
+{
+    PKPRCB Prcb = ReadPointerAcquire(&KiProcessorBlock[Index]);
+
+    return Prcb != NULL && Index != Owner && ReadAcquire(&Prcb->CanTakeNmi) ? Prcb : NULL;
+}
+
+static VOID KiFreezeOthers(ULONG Owner)
+{
+    for (ULONG Index = 0; Index < MAXIMUM_PROCESSORS; Index++)
+    {
+        if (KiOther(Index, Owner) != NULL)
+        {
+            HalpSendNmi(Index);
+        }
+    }
+}
+
 static VOID KiAwaitFrozen(ULONG Owner)
 {
-    ULONG Count = KiProcessorCount;
     ULONG Waited = 0;
 
-    for (ULONG Index = 0; Index < Count; Index++)
+    for (ULONG Index = 0; Index < MAXIMUM_PROCESSORS; Index++)
     {
-        while (Index != Owner && !ReadAcquire(&KiProcessorBlock[Index]->Frozen) &&
-               Waited < FREEZE_LIMIT_US)
+        PKPRCB Prcb = KiOther(Index, Owner);
+
+        while (Prcb != NULL && !ReadAcquire(&Prcb->Frozen) && Waited < FREEZE_LIMIT_US)
         {
             HalpStall(FREEZE_STEP_US);
             Waited += FREEZE_STEP_US;
@@ -228,11 +253,13 @@ static VOID KiReport(PKPRCB Prcb, ULONG Code, const ULONG_PTR Parameters[4], PKT
         KiReportHeldLocks(Prcb);
         KiWalkStack((ULONG64)__builtin_frame_address(0), STACK_LIMIT, KiReportAddress, NULL);
     }
-    for (ULONG Index = 0; Index < KiProcessorCount; Index++)
+    for (ULONG Index = 0; Index < MAXIMUM_PROCESSORS; Index++)
     {
-        if (Index != Prcb->Index)
+        PKPRCB Other = KiOther(Index, Prcb->Index);
+
+        if (Other != NULL)
         {
-            KiReportOther(KiProcessorBlock[Index]);
+            KiReportOther(Other);
         }
     }
     KiLog(KiLogError,
@@ -263,12 +290,11 @@ VOID KiBugCheckFrame(ULONG Code, ULONG_PTR Parameter1, ULONG_PTR Parameter2, ULO
     }
     if (Owner != NOBODY || KiReporting)
     {
-        KiLog(KiLogError, "*** the report itself failed: 0x%08X at %016llx", Code,
-              Frame != NULL ? Frame->Rip : 0);
+        HalpSerialWrite(0, REPORT_FAILED, sizeof(REPORT_FAILED) - 1);
         KiExit(HALP_EXIT_BUGCHECK);
     }
     KiReporting = TRUE;
-    HalpSendNmiAllButSelf();
+    KiFreezeOthers(Prcb->Index);
     KiAwaitFrozen(Prcb->Index);
     KiLogEmergency();
     KiReport(Prcb, Code, Parameters, Frame, Irql);

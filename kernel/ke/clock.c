@@ -18,24 +18,20 @@ VOID KiStartTick(VOID)
     HalpArmClock(KI_TICK_LENGTH);
 }
 
-VOID KiStopTick(VOID)
+/* A chore's timer is one-shot too, so it is armed anew before each halt. */
+VOID KiStopTick(BOOLEAN Ticking)
 {
-    ULONG64 Wake = HalpCounterKeepAlive;
+    ULONG64 Wake = 0;
 
-    if (KI_CURRENT_PRCB->Index != 0)
+    if (KI_CURRENT_PRCB->Index == 0)
     {
-        HalpStopClock();
-        return;
-    }
-    if (KiStormsPending())
-    {
-        Wake = KI_STORM_BACKOFF;
+        Wake = KiStormsPending() ? KI_STORM_BACKOFF : HalpCounterKeepAlive;
     }
     if (Wake != 0)
     {
         HalpArmClock(Wake);
     }
-    else
+    else if (Ticking)
     {
         HalpStopClock();
     }

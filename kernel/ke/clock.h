@@ -6,10 +6,10 @@
 
 #define KI_TICK_LENGTH 156250u /* 100 ns units: 15.625 ms */
 
-/* Starts this processor's tick; stops it, but for what must be done even while idle. Interrupts off
- * or only this processor's start-up running. */
+/* Starts this processor's tick; stops it, if it is Ticking, but for what must be done even while
+ * idle. Interrupts off or only this processor's start-up running. */
 VOID KiStartTick(VOID);
-VOID KiStopTick(VOID);
+VOID KiStopTick(BOOLEAN Ticking);
 
 /* Boot processor: interrupt time starts at 0, system time at the CMOS clock's. */
 VOID KiInitializeTime(VOID);

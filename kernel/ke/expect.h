@@ -18,6 +18,8 @@ typedef struct _KI_LANDING_PAD
     ARCH_JUMP Jump;
     KIRQL Irql;
     ULONG HeldLockCount;
+    LONG InterruptNesting;    /* an ISR or DPC that interrupts the thread does not land on it */
+    BOOLEAN DpcRoutineActive;
     ULONG Code;
     ULONG_PTR Parameters[4];
 } KI_LANDING_PAD, *PKI_LANDING_PAD;

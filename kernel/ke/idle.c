@@ -8,12 +8,17 @@
  * the queue's lock at the moment the queue is seen empty, so an insertion either finds it set and
  * interrupts, or was there before and is found (dpc.c). A poster of work stores it and then
  * interrupts: vector 0x2F on an empty queue does nothing but end the HLT.
+ *
+ * Idle means that the processor has no tick, and nothing else: it stays set through interrupts that
+ * end the HLT, and the DPCs that they bring, and the tick starts again only with work to do. Three
+ * writes to the timer for each packet would cost more than the packet.
  */
 #include "ki.h"
 
 #include <arch/hal.h>
 
 #include "clock.h"
+#include "spinlock.h"
 
 BOOLEAN KiPostWork(ULONG Processor, PKI_WORK Work)
 {
@@ -29,6 +34,19 @@ BOOLEAN KiPostWork(ULONG Processor, PKI_WORK Work)
     return TRUE;
 }
 
+/* The tick first: whoever sees Idle clear relies on it. One who still sees it set sends an interrupt
+ * too many. */
+static VOID KiLeaveIdle(PKI_DPC_QUEUE Queue)
+{
+    if (Queue->Idle)
+    {
+        _disable();
+        KiStartTick();
+        Queue->Idle = FALSE;
+        _enable();
+    }
+}
+
 static BOOLEAN KiTakeWork(PKPRCB Prcb)
 {
     PKI_WORK Work = ReadPointerAcquire(&Prcb->Work); /* pairs with: KiPostWork */
@@ -38,6 +56,7 @@ static BOOLEAN KiTakeWork(PKPRCB Prcb)
         return FALSE;
     }
     WritePointerRelease(&Prcb->Work, NULL);
+    KiLeaveIdle(&Prcb->Dpc);
     Work->Routine(Work->Context);
     KI_ASSERT_IRQL(PASSIVE_LEVEL);
     WriteRelease(&Work->Done, TRUE); /* the poster may reuse it from here on */
@@ -47,25 +66,31 @@ static BOOLEAN KiTakeWork(PKPRCB Prcb)
 /* TRUE if the queue was empty, and then Idle is set. Interrupts off. */
 static BOOLEAN KiEnterIdle(PKI_DPC_QUEUE Queue)
 {
-    KeAcquireSpinLockAtDpcLevel(&Queue->Lock);
-    Queue->Idle = Queue->Depth == 0;
-    KeReleaseSpinLockFromDpcLevel(&Queue->Lock);
-    return Queue->Idle;
+    BOOLEAN Empty;
+
+    KiAcquireSpinLock(&Queue->Lock);
+    Empty = Queue->Depth == 0;
+    if (Empty)
+    {
+        Queue->Idle = TRUE;
+    }
+    KiReleaseSpinLock(&Queue->Lock);
+    return Empty;
 }
 
 static VOID KiHaltUntilInterrupt(PKPRCB Prcb)
 {
+    BOOLEAN Ticking = !Prcb->Dpc.Idle;
+
     _disable();
-    if (ReadPointerAcquire(&Prcb->Work) == NULL && KiEnterIdle(&Prcb->Dpc))
+    if (ReadPointerAcquire(&Prcb->Work) != NULL || KiLogIsWaiting() || !KiEnterIdle(&Prcb->Dpc))
     {
-        KiStopTick();
-        Prcb->IdleHalts++;
-        ArchEnableAndHalt();
-        _disable();
-        Prcb->Dpc.Idle = FALSE; /* an inserter that still sees TRUE sends one interrupt too many */
-        KiStartTick();
+        _enable();
+        return;
     }
-    _enable();
+    KiStopTick(Ticking);
+    Prcb->IdleHalts++;
+    ArchEnableAndHalt();
 }
 
 VOID KiIdleLoop(VOID)

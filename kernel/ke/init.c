@@ -39,6 +39,7 @@ static VOID KiStepProcessor(VOID)
     KiPrepareProcessor(&KiBootProcessor, 0);
     HalpInitializeVectors();
     ArchInitializeBootProcessor(&KiBootProcessor, Stacks);
+    KiBootProcessor.Prcb.CanTakeNmi = TRUE;
     KiProcessorBlock[0] = &KiBootProcessor.Prcb;
     KiProcessorCount = 1;
 }
@@ -107,7 +108,7 @@ static const KI_BOOT_STEP KiBootSteps[] = {
     {"firmware", KiStepFirmware, "the ACPI tables' contents"},
     {"interrupts", KiStepInterrupts, "APIC, IOAPIC, vectors; still masked by CLI"},
     {"time", KiStepTime, "stall, counter, clock"},
-    {"processors", KiStartAllProcessors, "every CPU in its idle loop"},
+    {"processors", KiStartAllProcessors, "every other CPU in its idle loop"},
 };
 
 VOID KiSystemStartup(PBOOT_INFO BootInfo)

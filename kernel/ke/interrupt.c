@@ -195,7 +195,7 @@ static VOID KiMaskStorm(ULONG Vector, PKI_VECTOR Entry)
     KIRQL OldIrql = KiLockVectors();
     BOOLEAN Masked = FALSE;
 
-    if (Entry->HasLine && !Entry->Masked)
+    if (Entry->HasLine && Entry->First != NULL && !Entry->Masked)
     {
         HalpMaskLine(Entry->Line.Gsi);
         Entry->RetryTime = KeQueryInterruptTime() + Entry->Backoff;
@@ -208,6 +208,7 @@ static VOID KiMaskStorm(ULONG Vector, PKI_VECTOR Entry)
     KiUnlockVectors(OldIrql);
     if (Masked)
     {
+        HalpSendIpi(0, DISPATCH_VECTOR); /* its idle loop arms the clock for the retry */
         KiLog(KiLogError,
               "interrupt storm: GSI %u (vector %02x): %u interrupts that nobody claims: "
               "line masked",
@@ -256,8 +257,14 @@ static VOID KiDeviceInterrupt(PKTRAP_FRAME Frame)
 
 static ULONG KiFirstProcessor(KAFFINITY Mask)
 {
-    Mask &= KeQueryActiveProcessors();
-    return Mask != 0 ? (ULONG)__builtin_ctzll(Mask) : INVALID_PROCESSOR_INDEX;
+    for (ULONG Index = 0; Index < KeQueryActiveProcessorCountEx(0); Index++)
+    {
+        if ((Mask >> Index & 1) && HalpCanTakeLines(Index))
+        {
+            return Index;
+        }
+    }
+    return INVALID_PROCESSOR_INDEX;
 }
 
 static BOOLEAN KiMayConnect(PKI_VECTOR Entry, PKINTERRUPT Interrupt)
@@ -362,7 +369,7 @@ NTSTATUS KiRetargetInterrupt(PKINTERRUPT Interrupt, ULONG Processor)
     KIRQL OldIrql;
 
     if (Processor >= KeQueryActiveProcessorCountEx(0) ||
-        !(Interrupt->ProcessorEnableMask >> Processor & 1))
+        !(Interrupt->ProcessorEnableMask >> Processor & 1) || !HalpCanTakeLines(Processor))
     {
         return STATUS_INVALID_PARAMETER;
     }

@@ -103,18 +103,21 @@ static VOID KiAwait(PKI_RENDEZVOUS Request, volatile LONG *Counter, LONG Count)
     for (ULONG Spin = 1; ReadAcquire(Counter) != Count; Spin++)
     {
         YieldProcessor();
-        if (Spin % 4096 == 0 && HalpQueryCounter() - Start > Limit / (Resent ? 1 : 2))
+        if (Spin % 4096 == 0 && HalpQueryCounter() - Start > (Resent ? Limit : Limit / 2))
         {
             ULONG Laggard = KiFindLaggard(Request);
 
-            if (Resent || Laggard == INVALID_PROCESSOR_INDEX)
+            if (Resent)
             {
                 KeBugCheckEx(
                     CLOCK_WATCHDOG_TIMEOUT, RENDEZVOUS_LIMIT_SECONDS, IPI_VECTOR,
                     Laggard == INVALID_PROCESSOR_INDEX ? 0 : (ULONG_PTR)KiProcessorBlock[Laggard],
                     Laggard);
             }
-            HalpSendIpi(Laggard, IPI_VECTOR);
+            if (Laggard != INVALID_PROCESSOR_INDEX)
+            {
+                HalpSendIpi(Laggard, IPI_VECTOR);
+            }
             Resent = TRUE;
         }
     }
@@ -154,6 +157,7 @@ static ULONG_PTR KiRendezvous(PKIPI_BROADCAST_WORKER Worker, ULONG_PTR Context,
     ULONG Self;
 
     KI_ASSERT_IRQL_MAX(RENDEZVOUS_IRQL);
+    KI_ASSERT_VALUES(Others == 0 || (__readeflags() & EFLAGS_IF), Others, Worker);
     KeRaiseIrql(RENDEZVOUS_IRQL, &OldIrql);
     KeAcquireSpinLockAtDpcLevel(&KiRendezvousLock);
     Self = KeGetCurrentProcessorIndex();

@@ -60,7 +60,7 @@ typedef enum _KI_LOCK_RANK
     KiRankPool,       /* DISPATCH; a pool size class                                     */
     KiRankSystemPtes, /* DISPATCH; kernel page tables and address space                  */
     KiRankPageFrames, /* DISPATCH; a node's page frames                                  */
-    KiRankRendezvous, /* DISPATCH..DIRQL, interrupts on; one rendezvous at a time        */
+    KiRankRendezvous, /* CLOCK_LEVEL, interrupts on; one rendezvous at a time            */
     KiRankVectors,    /* HIGH_LEVEL; the vector table's chains                           */
     KiRankPciConfig,  /* HIGH_LEVEL; the CF8/CFC pair                                    */
     KiRankIoApic,     /* interrupts off; IOAPIC index/data pairs, line states            */
@@ -127,7 +127,7 @@ typedef struct _KI_DPC_QUEUE
     ULONG Depth;
     ULONG Processor; /* index of the processor that drains it; constant */
     BOOLEAN Requested;
-    BOOLEAN Idle;       /* its processor is halting or about to */
+    BOOLEAN Idle;       /* its processor has no tick: see idle.c */
     ULONG64 QueueCount; /* successful inserts, ever */
 } KI_DPC_QUEUE, *PKI_DPC_QUEUE;
 
@@ -151,6 +151,7 @@ typedef struct DECLSPEC_ALIGN(64) _KPRCB
     PKTHREAD IdleThread;
     struct _HALP_START_SLOT *StartSlot; /* an AP's; start.c                     */
     volatile LONG Numbered;             /* written once by the boot processor   */
+    volatile LONG CanTakeNmi;           /* its IDT is loaded; once, by itself   */
 
     /* This processor only. */
     PKTHREAD CurrentThread DECLSPEC_ALIGN(64);
@@ -302,6 +303,8 @@ typedef enum _KI_LOG_LEVEL
 VOID KiLog(KI_LOG_LEVEL Level, PCSTR Format, ...) __attribute__((format(printf, 2, 3)));
 /* Puts out what is in the ring, if nobody else is doing so. PASSIVE_LEVEL. */
 VOID KiLogDrain(VOID);
+/* TRUE if there is a line that nobody is putting out. */
+BOOLEAN KiLogIsWaiting(VOID);
 /* From a bug check, where every other processor has stopped: puts out the rest of the ring and
  * from then on writes straight to the sinks. */
 VOID KiLogEmergency(VOID);

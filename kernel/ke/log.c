@@ -14,7 +14,8 @@
  *       (p + N)      free for the writer of p + N         reader: store with release
  *   A writer that finds its slot not free yet counts the line as lost and goes on. The reader is
  *   whoever gets the drain flag: an idle processor, or a caller of KiLog at PASSIVE_LEVEL; nobody
- *   waits for it. In a bug check the one processor left reads the rest and writes straight through.
+ *   waits for it. In a bug check the one processor left reads the rest, steps over what a stopped
+ *   writer left unfinished, and from then on writes straight to the port.
  *
  * LOCKS AND IRQL
  *   None, and any. Not from an NMI handler: it could interrupt a writer between draw and store, and
@@ -34,6 +35,7 @@
 
 #define LOG_SLOTS KI_LOG_CAPACITY /* a power of two */
 #define LOG_TEXT_SIZE 168
+#define LOG_LONGEST_TEXT 360 /* in a bug check, which does not go through the ring */
 
 typedef struct DECLSPEC_ALIGN(64) _KI_LOG_SLOT
 {
@@ -46,12 +48,12 @@ typedef struct DECLSPEC_ALIGN(64) _KI_LOG_SLOT
 } KI_LOG_SLOT, *PKI_LOG_SLOT;
 
 static KI_LOG_SLOT KiLogRing[LOG_SLOTS];
-static volatile LONG64 KiLogHead;   /* next position to draw: any writer, compare-exchange */
-static LONG64 KiLogTail;            /* next position to read: the holder of KiLogDraining  */
-static volatile LONG KiLogDraining; /* compare-exchange; at PASSIVE_LEVEL or in a bug check */
-static volatile LONG KiLogLost;     /* lines that found the ring full: any writer          */
-static LONG KiLogLostReported;      /* the holder of KiLogDraining                         */
-static volatile LONG KiLogIsEmergency;
+static volatile LONG64 KiLogHead;       /* next position to draw: any writer, compare-exchange */
+static volatile LONG64 KiLogTail;                /* next position to read: the holder of KiLogDraining  */
+static volatile LONG KiLogDraining;     /* compare-exchange; at PASSIVE_LEVEL or in a bug check */
+static volatile LONG KiLogLost;         /* lines that found the ring full: any writer          */
+static LONG KiLogLostReported;          /* the holder of KiLogDraining                         */
+static BOOLEAN KiLogIsEmergency;        /* the processor that reports a bug check, alone        */
 static KI_LOG_SINK *volatile KiLogSink; /* a test; NULL otherwise */
 
 VOID KiInitializeLog(VOID)
@@ -83,6 +85,33 @@ static PKI_LOG_SLOT KiDrawSlot(LONG64 *Position)
     }
 }
 
+/* One line to the port, from where and when it was logged. */
+static VOID KiPutLine(ULONG64 Time, ULONG Processor, KIRQL Irql, KI_LOG_LEVEL Level, PCSTR Text)
+{
+    static const CHAR Marks[] = {'!', '?', ' ', '.'};
+    CHAR Line[LOG_LONGEST_TEXT + 48];
+    SIZE_T Length;
+
+    RtlStringCbPrintfA(Line, sizeof(Line), "%5llu.%06llu %2u/%x%c %s\n", Time / 10000000,
+                       Time / 10 % 1000000, Processor, Irql, Marks[Level], Text);
+    Length = strlen(Line);
+    if (Line[Length - 1] == '\n' && Length >= 2 && Line[Length - 2] == '\n')
+    {
+        Length--; /* DbgPrint's callers end their lines themselves */
+    }
+    HalpSerialWrite(0, Line, Length);
+}
+
+/* In a bug check: nobody else runs, and a line may be longer than a slot. */
+static VOID KiPutAtOnce(KI_LOG_LEVEL Level, PCSTR Format, va_list Arguments)
+{
+    CHAR Text[LOG_LONGEST_TEXT];
+
+    RtlStringCbVPrintfA(Text, sizeof(Text), Format, Arguments);
+    KiPutLine(KeQueryInterruptTime(), KeGetCurrentProcessorIndex(), KeGetCurrentIrql(), Level,
+              Text);
+}
+
 VOID KiLogV(KI_LOG_LEVEL Level, PCSTR Format, va_list Arguments)
 {
     PKI_LOG_SLOT Slot;
@@ -90,6 +119,11 @@ VOID KiLogV(KI_LOG_LEVEL Level, PCSTR Format, va_list Arguments)
 
     if ((ULONG)Level > KiOptions.LogLevel)
     {
+        return;
+    }
+    if (KiLogIsEmergency)
+    {
+        KiPutAtOnce(Level, Format, Arguments);
         return;
     }
     Slot = KiDrawSlot(&Position);
@@ -105,8 +139,7 @@ VOID KiLogV(KI_LOG_LEVEL Level, PCSTR Format, va_list Arguments)
     RtlStringCbVPrintfA(Slot->Text, sizeof(Slot->Text), Format, Arguments);
     WriteRelease64(&Slot->Sequence, Position + 1); /* pairs with: KiReadSlot */
 
-    if (ReadAcquire(&KiLogIsEmergency) ||
-        (KeGetCurrentIrql() == PASSIVE_LEVEL && (__readeflags() & EFLAGS_IF)))
+    if (KeGetCurrentIrql() == PASSIVE_LEVEL && (__readeflags() & EFLAGS_IF))
     {
         KiLogDrain();
     }
@@ -121,27 +154,16 @@ VOID KiLog(KI_LOG_LEVEL Level, PCSTR Format, ...)
     va_end(Arguments);
 }
 
-static VOID KiPutLine(PKI_LOG_SLOT Slot)
+static VOID KiPutSlot(PKI_LOG_SLOT Slot)
 {
-    static const CHAR Marks[] = {'!', '?', ' ', '.'};
     KI_LOG_SINK *Sink = ReadPointerAcquire(&KiLogSink);
-    CHAR Line[LOG_TEXT_SIZE + 48];
-    SIZE_T Length;
 
     if (Sink != NULL && !KiLogIsEmergency)
     {
         Sink(Slot->Processor, Slot->Irql, Slot->Text);
         return;
     }
-    RtlStringCbPrintfA(Line, sizeof(Line), "%5llu.%06llu %2u/%x%c %s\n", Slot->Time / 10000000,
-                       Slot->Time / 10 % 1000000, Slot->Processor, Slot->Irql, Marks[Slot->Level],
-                       Slot->Text);
-    Length = strlen(Line);
-    if (Line[Length - 1] == '\n' && Length >= 2 && Line[Length - 2] == '\n')
-    {
-        Length--; /* DbgPrint's callers end their lines themselves */
-    }
-    HalpSerialWrite(0, Line, Length);
+    KiPutLine(Slot->Time, Slot->Processor, Slot->Irql, (KI_LOG_LEVEL)Slot->Level, Slot->Text);
 }
 
 /* Puts out one line; FALSE if there is none. By the holder of KiLogDraining. */
@@ -153,7 +175,7 @@ static BOOLEAN KiReadSlot(VOID)
     {
         return FALSE;
     }
-    KiPutLine(Slot);
+    KiPutSlot(Slot);
     WriteRelease64(&Slot->Sequence, KiLogTail + LOG_SLOTS); /* pairs with: KiDrawSlot */
     KiLogTail++;
     return TRUE;
@@ -173,10 +195,18 @@ static VOID KiReportLost(VOID)
     }
 }
 
+BOOLEAN KiLogIsWaiting(VOID)
+{
+    LONG64 Tail = ReadNoFence64(&KiLogTail);
+
+    return !ReadAcquire(&KiLogDraining) &&
+           ReadAcquire64(&KiLogRing[Tail % LOG_SLOTS].Sequence) == Tail + 1;
+}
+
 /* Gives the flag up before the last look, so a line stored meanwhile is seen by one side. */
 VOID KiLogDrain(VOID)
 {
-    while (ReadAcquire64(&KiLogRing[KiLogTail % LOG_SLOTS].Sequence) == KiLogTail + 1)
+    while (KiLogIsWaiting())
     {
         if (InterlockedCompareExchange(&KiLogDraining, TRUE, FALSE) != FALSE)
         {
@@ -201,11 +231,25 @@ LONG KiQueryLostLines(VOID)
     return ReadAcquire(&KiLogLost);
 }
 
+/* Every other processor has been stopped wherever it was: perhaps between drawing a slot and
+ * finishing it, perhaps while draining. */
 VOID KiLogEmergency(VOID)
 {
-    WriteRelease(&KiLogIsEmergency, TRUE);
-    WriteRelease(&KiLogDraining, FALSE); /* its holder has been stopped */
-    KiLogDrain();
+    ULONG Unfinished = 0;
+
+    KiLogIsEmergency = TRUE;
+    while (KiLogTail != KiLogHead)
+    {
+        if (!KiReadSlot())
+        {
+            KiLogTail++;
+            Unfinished++;
+        }
+    }
+    if (Unfinished != 0)
+    {
+        KiLog(KiLogError, "log: %u lines were being written when their CPUs stopped", Unfinished);
+    }
 }
 
 ULONG DbgPrint(PCSTR Format, ...)

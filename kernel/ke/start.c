@@ -184,6 +184,7 @@ VOID KiApplicationProcessorStartup(PKI_PROCESSOR Processor)
         YieldProcessor();
     }
     ArchInitializeProcessor(Processor, Prcb->StartSlot->IstStacks);
+    WriteRelease(&Prcb->CanTakeNmi, TRUE); /* pairs with: KiFreezeOthers */
     ArchInitializeFeatures();
     HalpInitializeLocalApic(FALSE);
     InterlockedIncrement(&KiProcessorsReady); /* pairs with: KiAwaitReady */

@@ -16,7 +16,7 @@
 #define SECONDS_1601_TO_1970 11644473600ull
 #define WARP_ROUNDS 2000
 
-/* Written by the boot processor during start-up while no other reads them. */
+/* Written by the boot processor during start-up, while others at most stamp log lines by them. */
 static ULONG64 KiTimeMultiplier; /* 100 ns units per count, times 2^32 */
 static ULONG64 KiTimeAtChange;   /* interrupt time when the counter was chosen */
 static ULONG64 KiCounterAtChange;

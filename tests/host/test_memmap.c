@@ -220,6 +220,19 @@ static VOID AssertReserved(const BOOT_INFO *Before, const BOOT_INFO *After, ULON
     }
 }
 
+/* An address to reserve from or to: any, or the border of a range that is there. */
+static ULONG64 RandomBorder(const BOOT_INFO *Info, ULONG64 Base)
+{
+    const BOOT_MEMORY_RANGE *Range;
+
+    if (Info->RangeCount == 0 || HostRandomBelow(2) == 0)
+    {
+        return RandomAddress(Base);
+    }
+    Range = &Info->Ranges[HostRandomBelow(Info->RangeCount)];
+    return (HostRandomBelow(2) == 0) ? Range->Start : Range->End;
+}
+
 static void ReservingTakesExactlyTheUsablePages(void **State)
 {
     BOOT_INFO *Info = malloc(sizeof(*Info));
@@ -236,8 +249,8 @@ static void ReservingTakesExactlyTheUsablePages(void **State)
         BootNormalizeMemoryMap(Info);
         for (ULONG Step = 0; Step < 6; Step++)
         {
-            ULONG64 Start = RandomAddress(Base);
-            ULONG64 End = RandomAddress(Base);
+            ULONG64 Start = RandomBorder(Info, Base);
+            ULONG64 End = (Step == 0) ? Start : RandomBorder(Info, Base);
 
             *Before = *Info;
             assert_true(BootReserveRange(Info, Start, End));
@@ -389,17 +402,20 @@ static void RangesThatWrapEndAtTheTop(void **State)
 
 static void ModulesAreBoundedAndChecked(void **State)
 {
-    BOOT_INFO *Info = calloc(1, sizeof(*Info));
+    BOOT_INFO *Info = malloc(sizeof(*Info));
     UNREFERENCED_PARAMETER(State);
 
+    memset(Info, 0xA5, sizeof(*Info));
+    Info->ModuleCount = 0;
+    Info->ModulesDropped = 0;
     assert_null(BootAddModule(Info, 2, 1));
     for (ULONG Index = 0; Index < BOOT_MAXIMUM_MODULES; Index++)
     {
-        PBOOT_MODULE Module = BootAddModule(Info, Index, Index + 5);
+        PBOOT_MODULE Module = BootAddModule(Info, 7, 7 + Index);
 
         assert_ptr_equal(Module, &Info->Modules[Index]);
-        assert_int_equal(Module->Start, Index);
-        assert_int_equal(Module->End, Index + 5);
+        assert_int_equal(Module->Start, 7);
+        assert_int_equal(Module->End, 7 + Index);
         assert_string_equal(Module->Name, "");
     }
     assert_null(BootAddModule(Info, 0, 1));

@@ -10,8 +10,8 @@
  *
  * Everybody must get in often enough (L17). A lock that stops handing over would hang the run, so
  * processor 0's clock interrupt, which comes also to one that spins, counts ticks without a visit;
- * after STALL_TICKS of them the case has failed, and the tickets of the word are called out one by one
- * until the waiters are gone.
+ * after STALL_TICKS of them the case has failed, and the tickets are called out one by one until the
+ * waiters are gone.
  */
 #include "spintorture.h"
 
@@ -225,33 +225,35 @@ static VOID VisitFromThread(PVOID Context, ULONG Processor)
 
 /* ------------------------------------------------------------------ The watch. */
 
-/* Serves every ticket that somebody may hold, for long enough to be seen. */
-static VOID CallOutTickets(PKSPIN_LOCK SpinLock)
+/* Serves the tickets that somebody may hold one by one, a tick each: a waiter that this very interrupt
+ * has interrupted must see his too. */
+static VOID CallOutTicket(PKSPIN_LOCK SpinLock, ULONG Tick)
 {
     PKI_SPIN_LOCK Lock = (PKI_SPIN_LOCK)SpinLock;
-    KI_TICKET Next = Lock->Next;
 
-    for (LONG Offset = -UNJAM_REACH; Offset <= UNJAM_REACH; Offset++)
-    {
-        Lock->Serving = (KI_TICKET)((LONG)Next + Offset);
-        KeStallExecutionProcessor(5);
-    }
+    Lock->Serving = (KI_TICKET)(Lock->Next + Tick % (2 * UNJAM_REACH) - UNJAM_REACH);
 }
 
-static VOID Unjam(VOID)
+static VOID Unjam(ULONG Tick)
 {
     if (!Torture.Kind->Tickets)
     {
         KeBugCheckEx(CLOCK_WATCHDOG_TIMEOUT, STALL_TICKS, Torture.Lock, 0, 0);
     }
-    CallOutTickets(&Torture.Lock);
-    CallOutTickets(&Torture.Interrupt.SpinLock);
+    CallOutTicket(&Torture.Lock, Tick);
+    CallOutTicket(&Torture.Interrupt.SpinLock, Tick);
 }
 
 static VOID WatchFromClock(PKTRAP_FRAME Frame)
 {
+    ULONG Processor = KeGetCurrentProcessorIndex();
+
     KiClockInterrupt(Frame);
-    if (KeGetCurrentProcessorIndex() != 0)
+    if (!IsOver())
+    {
+        KeInsertQueueDpc(&Torture.Cpus[Processor].Dpc, NULL, NULL); /* wherever the thread is */
+    }
+    if (Processor != 0)
     {
         return;
     }
@@ -264,7 +266,7 @@ static VOID WatchFromClock(PKTRAP_FRAME Frame)
     {
         TORTURE_CHECK(Torture.TicksWithoutVisit != STALL_TICKS, "no visit for %u ticks, word %llx",
                       STALL_TICKS, Torture.Lock);
-        Unjam();
+        Unjam(Torture.TicksWithoutVisit);
     }
 }
 

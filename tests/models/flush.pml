@@ -9,7 +9,7 @@
  *   is dpc.pml's.
  *
  * THE PROTOCOL: what the C must do
- *   At PASSIVE_LEVEL, one flush at a time (a mutex: the markers are one KDPC per CPU): set the
+ *   At PASSIVE_LEVEL, with markers of one's own (the C has them on the caller's stack): set the
  *   count of CPUs, insert each CPU's marker in that CPU's queue as MediumHigh (at the tail, and
  *   asked for at once, so that no tick is needed), wait until the count is 0. The marker's routine
  *   decrements it, interlocked, and touches nothing afterwards. A CPU's queue of threaded DPCs

@@ -15,7 +15,7 @@
  * LOCKS AND IRQL
  *   Registers are this processor's own, so there is no lock. The xAPIC's interrupt command register
  *   is two words: interrupts are off around the pair, or a handler that sends would split it. NMI
- *   handlers use shorthands only, which need a single write.
+ *   handlers send nothing; the NMIs of a bug check may split a pair whose owner never goes on.
  *
  * ORDERING
  *   An xAPIC write is an uncached store: everything stored before is visible before the interrupt
@@ -158,17 +158,11 @@ VOID HalpSendIpiSelf(ULONG Vector)
     *HalpApicRegister(APIC_ICR) = APIC_ICR_SELF | APIC_ICR_FIXED | APIC_ICR_ASSERT | Vector;
 }
 
-VOID HalpSendNmiAllButSelf(VOID)
+VOID HalpSendNmi(ULONG Processor)
 {
-    ULONG Command = APIC_ICR_ALL_BUT_SELF | APIC_ICR_NMI | APIC_ICR_ASSERT;
+    PKI_PROCESSOR Target = CONTAINING_RECORD(KiProcessorBlock[Processor], KI_PROCESSOR, Prcb);
 
-    if (HalpX2ApicMode)
-    {
-        HalpWriteX2Icr(Command);
-        return;
-    }
-    HalpWaitForIdleIcr();
-    *HalpApicRegister(APIC_ICR) = Command;
+    HalpApicCommand(Target->Pcr.ApicId, APIC_ICR_NMI | APIC_ICR_ASSERT);
 }
 
 /* Firmware may have left interrupts in service: end them, highest first. What is only requested
@@ -226,11 +220,13 @@ VOID HalpInitializeLocalApic(BOOLEAN BootProcessor)
         __writemsr(MSR_APIC_BASE, ApicBase | APIC_BASE_EXTD);
     }
 
+    /* First of all: until the APIC is enabled here, LVT entries stay masked whatever is written. */
+    HalpApicWrite(APIC_SPURIOUS, APIC_SPURIOUS_ENABLE | SPURIOUS_VECTOR);
     HalpApicWrite(APIC_LVT_TIMER, APIC_LVT_MASKED | CLOCK_VECTOR);
     HalpApicWrite(APIC_LVT_LINT0, APIC_LVT_MASKED); /* the 8259's way in: never */
     HalpApicWrite(APIC_LVT_LINT1, APIC_LVT_NMI);
     HalpApicWrite(APIC_LVT_ERROR, APIC_ERROR_VECTOR);
-    HalpApicWrite(APIC_SPURIOUS, APIC_SPURIOUS_ENABLE | SPURIOUS_VECTOR);
+    __writecr8(PASSIVE_LEVEL);
     HalpDrainInService();
     HalpApicWrite(APIC_ESR, 0);
     HalpApicWrite(APIC_TIMER_DIVIDE, 0xB); /* by 1 */

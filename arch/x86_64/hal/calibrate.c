@@ -52,7 +52,7 @@ static HALP_SAMPLE HalpSample(const HALP_REFERENCE *Reference)
 
 static BOOLEAN HalpMeasure(const HALP_REFERENCE *Reference, ULONG64 *Tsc, ULONG64 *Timer)
 {
-    ULONG64 Mask = Reference->Bits == 64 ? MAXULONG64 : (1ull << Reference->Bits) - 1;
+    ULONG64 Mask = (1ull << Reference->Bits) - 1;
     ULONG64 Window = Reference->Frequency / WINDOW_PER_SECOND;
     HALP_SAMPLE First, Last;
     ULONG64 Elapsed;
@@ -72,6 +72,12 @@ static BOOLEAN HalpMeasure(const HALP_REFERENCE *Reference, ULONG64 *Tsc, ULONG6
     HalpApicWrite(APIC_TIMER_INITIAL, 0);
 
     Elapsed = (Last.Reference - First.Reference) & Mask;
+    if (Elapsed < Window)
+    {
+        KiLog(KiLogWarning, "calibration: %s wrapped while the machine stood still",
+              Reference->Name);
+        return FALSE;
+    }
     *Tsc = (Last.Tsc - First.Tsc) * Reference->Frequency / Elapsed;
     *Timer = (ULONG64)(First.Timer - Last.Timer) * Reference->Frequency / Elapsed;
     return *Tsc >= MINIMUM_FREQUENCY && *Timer >= MINIMUM_FREQUENCY;
@@ -166,7 +172,8 @@ VOID HalpCalibrate(const HALP_REFERENCE *References, ULONG Count)
     }
     for (ULONG Index = 0; Index < Count && Answers < 2; Index++)
     {
-        if (HalpMeasure(&References[Index], &Tsc, &Timer))
+        if (HalpMeasure(&References[Index], &Tsc, &Timer) ||
+            HalpMeasure(&References[Index], &Tsc, &Timer))
         {
             HalpTakeAnswer(References[Index].Name, Tsc, Timer, &Chosen);
             Answers++;

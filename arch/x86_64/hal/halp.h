@@ -22,6 +22,9 @@ typedef struct _HALP_ACPI
 VOID HalpInitializePic(VOID);
 VOID HalpInitializeIoApics(VOID);
 
+/* Makes HalpReboot usable from a bug check (power.c). */
+VOID HalpPrepareReset(VOID);
+
 /* Filled once by the boot processor before others start; constant afterwards. */
 extern HALP_ACPI HalpAcpi;
 

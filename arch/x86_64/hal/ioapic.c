@@ -5,9 +5,9 @@
  * Each IOAPIC has an index and a data register, so a register access is two steps: one lock, with
  * interrupts off, covers all of them. Every redirection entry is masked at the start and belongs to
  * one vector once programmed; delivery is fixed, to one processor, physical destination.
- * Retargeting masks first, so no half-written entry ever fires. MADT overrides say which line an
- * ISA interrupt has, and with which polarity and trigger. Source: Intel 82093AA datasheet, section
- * 3.
+ * Retargeting writes the destination's word alone: the vector stays, and an edge that came while
+ * the entry was masked would be lost. MADT overrides say which line an ISA interrupt has, and with
+ * which polarity and trigger. Source: Intel 82093AA datasheet, section 3.
  */
 #include "halp.h"
 
@@ -124,6 +124,12 @@ HALP_LINE HalpIsaLine(ULONG Irq)
     return Line;
 }
 
+BOOLEAN HalpCanTakeLines(ULONG Processor)
+{
+    return CONTAINING_RECORD(KiProcessorBlock[Processor], KI_PROCESSOR, Prcb)->Pcr.ApicId <
+           MAXUCHAR;
+}
+
 static VOID HalpWriteDestination(PHALP_IOAPIC IoApic, ULONG Register, ULONG Processor)
 {
     PKI_PROCESSOR Target = CONTAINING_RECORD(KiProcessorBlock[Processor], KI_PROCESSOR, Prcb);
@@ -184,7 +190,7 @@ VOID HalpUnmaskLine(ULONG Gsi)
 
 VOID HalpRetargetLine(ULONG Gsi, ULONG Processor)
 {
-    ULONG Register, Entry;
+    ULONG Register;
     PHALP_IOAPIC IoApic = HalpIoApicOfLine(Gsi, &Register);
     BOOLEAN Enabled;
 
@@ -193,10 +199,7 @@ VOID HalpRetargetLine(ULONG Gsi, ULONG Processor)
         return;
     }
     Enabled = HalpLockIoApics();
-    Entry = HalpIoApicRead(IoApic, Register);
-    HalpIoApicWrite(IoApic, Register, Entry | RTE_MASKED);
     HalpWriteDestination(IoApic, Register, Processor);
-    HalpIoApicWrite(IoApic, Register, Entry);
     HalpUnlockIoApics(Enabled);
 }
 

@@ -32,27 +32,31 @@ VOID HalpHalt(VOID)
     }
 }
 
-static VOID HalpAcpiReset(VOID)
+/* The reset register, if it lies in memory: mapped at start-up, for a bug check takes no locks. */
+static volatile UCHAR *HalpResetRegister;
+
+VOID HalpPrepareReset(VOID)
 {
     const HALP_ACPI_REGISTER *Register = &HalpAcpi.Fadt.Reset;
     PHYSICAL_ADDRESS Address = {.QuadPart = (LONGLONG)Register->Address};
-    PUCHAR Mapped;
 
-    if (!HalpAcpi.HaveFadt || Register->Address == 0)
+    if (Register->Address != 0 && Register->Space == HALP_ACPI_SPACE_MEMORY)
     {
-        return;
+        HalpResetRegister = MmMapIoSpace(Address, 1, MmNonCached);
     }
-    if (Register->Space == HALP_ACPI_SPACE_IO)
+}
+
+static VOID HalpAcpiReset(VOID)
+{
+    const HALP_ACPI_REGISTER *Register = &HalpAcpi.Fadt.Reset;
+
+    if (HalpResetRegister != NULL)
+    {
+        WRITE_REGISTER_UCHAR(HalpResetRegister, HalpAcpi.Fadt.ResetValue);
+    }
+    else if (Register->Address != 0 && Register->Space == HALP_ACPI_SPACE_IO)
     {
         __outbyte((USHORT)Register->Address, HalpAcpi.Fadt.ResetValue);
-    }
-    else if (Register->Space == HALP_ACPI_SPACE_MEMORY)
-    {
-        Mapped = MmMapIoSpace(Address, 1, MmNonCached);
-        if (Mapped != NULL)
-        {
-            WRITE_REGISTER_UCHAR(Mapped, HalpAcpi.Fadt.ResetValue);
-        }
     }
     HalpStall(RESET_WAIT_US);
 }

@@ -14,10 +14,8 @@
 
 #define HPET_WINDOW 0x400
 #define HPET_CAPABILITIES_PERIOD 0x004
-#define HPET_CAPABILITIES 0x000
 #define HPET_CONFIGURATION 0x010
 #define HPET_COUNTER 0x0F0
-#define HPET_COUNTER_64BIT (1u << 13)
 #define HPET_ENABLE 0x1u
 #define HPET_MAXIMUM_PERIOD 100000000u /* femtoseconds, by its specification */
 #define FEMTOSECONDS 1000000000000000ull
@@ -36,14 +34,11 @@ static volatile UCHAR *HalpHpet;
 static USHORT HalpPmTimerPort;
 static volatile ULONG *HalpPmTimerRegister;
 
-static ULONG64 HalpReadHpet32(VOID)
+/* The low half only, even of a 64-bit counter: a bus may split a 64-bit read, and the halves then
+ * belong to different counts. time.c widens it. */
+static ULONG64 HalpReadHpet(VOID)
 {
     return READ_REGISTER_ULONG((volatile ULONG *)(HalpHpet + HPET_COUNTER));
-}
-
-static ULONG64 HalpReadHpet64(VOID)
-{
-    return *(volatile ULONG64 *)(HalpHpet + HPET_COUNTER);
 }
 
 static ULONG64 HalpReadPmTimer(VOID)
@@ -102,17 +97,9 @@ static BOOLEAN HalpOpenHpet(PHALP_REFERENCE Reference)
                              HPET_ENABLE);
     Reference->Name = "HPET";
     Reference->Frequency = FEMTOSECONDS / Period;
-    if (READ_REGISTER_ULONG((volatile ULONG *)(HalpHpet + HPET_CAPABILITIES)) & HPET_COUNTER_64BIT)
-    {
-        Reference->Read = HalpReadHpet64;
-        Reference->Bits = 64;
-    }
-    else
-    {
-        Reference->Read = HalpReadHpet32;
-        Reference->Bits = 32;
-    }
-    return HalpCounts(Reference->Read);
+    Reference->Read = HalpReadHpet;
+    Reference->Bits = 32;
+    return HalpCounts(HalpReadHpet);
 }
 
 static BOOLEAN HalpOpenPmTimer(PHALP_REFERENCE Reference)

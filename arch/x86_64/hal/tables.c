@@ -196,6 +196,7 @@ VOID HalpInitializeAcpi(PBOOT_INFO BootInfo)
         KiLog(KiLogWarning, "ACPI: no usable XSDT or RSDT: boot processor only, no IOAPIC");
         return;
     }
+    HalpPrepareReset();
     if (!HalpAcpi.HaveMadt)
     {
         KiLog(KiLogWarning, "ACPI: no usable MADT: boot processor only, no IOAPIC");

@@ -22,6 +22,7 @@
 #define CMOS_TRIES 5
 
 #define HUNDRED_NS 10000000ull
+#define LONGEST_DELAY (HUNDRED_NS * 60) /* so that the product above fits 64 bits */
 #define DELAY_PORT 0x80 /* POST code port: a write takes about a microsecond on an ISA bus */
 
 ULONG64 HalpCounterFrequency;
@@ -40,7 +41,7 @@ static volatile LONG64 HalpWidened;
 
 static DECLSPEC_NOINLINE ULONG64 HalpReadWidened(PHALP_REFERENCE Reference)
 {
-    ULONG64 Mask = Reference->Bits == 64 ? MAXULONG64 : (1ull << Reference->Bits) - 1;
+    ULONG64 Mask = (1ull << Reference->Bits) - 1;
 
     for (;;)
     {
@@ -107,10 +108,7 @@ PCSTR HalpChooseCounter(BOOLEAN TscMonotone)
     HalpCounterBase = (ULONG64)HalpWidened;
     HalpCounterFrequency = Reference->Frequency;
     HalpCounterName = Reference->Name;
-    if (Reference->Bits < 64)
-    {
-        HalpCounterKeepAlive = (1ull << Reference->Bits) * HUNDRED_NS / Reference->Frequency / 4;
-    }
+    HalpCounterKeepAlive = (1ull << Reference->Bits) * HUNDRED_NS / Reference->Frequency / 4;
     HalpCounterReference = Reference;
     return TscMonotone ? "the TSC may change its speed" : "the TSC differs between CPUs";
 }
@@ -118,7 +116,7 @@ PCSTR HalpChooseCounter(BOOLEAN TscMonotone)
 VOID HalpStall(ULONG MicroSeconds)
 {
     ULONG64 Start = __rdtsc();
-    ULONG64 Ticks = HalpTscFrequency * MicroSeconds / 1000000;
+    ULONG64 Ticks = (HalpTscFrequency + 999999) / 1000000 * MicroSeconds;
 
     if (HalpTscFrequency == 0)
     {

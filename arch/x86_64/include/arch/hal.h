@@ -58,7 +58,7 @@ extern ULONG HalpProcessorsListed;
 
 /*
  * Starts processors 1..Count-1 at once, each with the prepared block and stack in Slots; returns
- * when all have answered or a shared time-out passes. Slots[i].Started says which did.
+ * when all have answered or a shared time-out passes. Slots[i].State says which did.
  */
 typedef struct _HALP_START_SLOT
 {
@@ -86,8 +86,10 @@ VOID HalpSendIpi(ULONG Processor, ULONG Vector);
 BOOLEAN HalpSendIpiAllButSelf(ULONG Vector);
 /* One vector to this processor: one register write. Interrupts off, or IRQL >= the vector's. */
 VOID HalpSendIpiSelf(ULONG Vector);
-/* NMI to all but this one: one shorthand write, usable in any context. */
-VOID HalpSendNmiAllButSelf(VOID);
+/* NMI to one processor (by index), which must have loaded its IDT. */
+VOID HalpSendNmi(ULONG Processor);
+/* Whether an IOAPIC's 8-bit destination can name that processor. */
+BOOLEAN HalpCanTakeLines(ULONG Processor);
 
 /* TRUE if the vector is in service here (its ISR bit is set). */
 BOOLEAN HalpIsInService(ULONG Vector);
