@@ -9,7 +9,10 @@
  */
 #include "e1000.h"
 
-#define E1000_PROOF_POLLS 200    /* of 50 us: 10 ms for the interrupt the driver fires itself */
+#define E1000_PROOF_SHOTS 3
+#define E1000_PROOF_POLL_US 50
+#define E1000_PROOF_POLLS 400 /* 20 ms for the interrupt that the driver fires itself */
+#define E1000_SILENCE_POLLS 10
 #define E1000_DMA_LIMIT MAXULONG /* the card is asked for no address above 4 GiB             */
 
 /* Sets and clears bits of the PCI command register. */
@@ -122,35 +125,60 @@ static NTSTATUS E1000ConnectInterrupt(PE1000_EXTENSION Extension)
     return IoConnectInterruptEx(&Connect);
 }
 
+/* Lets exactly these causes interrupt. */
 static VOID E1000EnableCauses(PE1000_EXTENSION Extension, ULONG Causes)
 {
     KIRQL OldIrql = KeAcquireInterruptSpinLock(Extension->Interrupt);
 
     Extension->Area.Enabled = Causes;
+    E1000Write(Extension, E1000_IMC, ~Causes);
     E1000Write(Extension, E1000_IMS, Causes);
     KeReleaseInterruptSpinLock(Extension->Interrupt, OldIrql);
+}
+
+/* Waits, bounded, for Counter to go beyond Value. */
+static BOOLEAN E1000Advances(const ULONG64 *Counter, ULONG64 Value, ULONG Polls)
+{
+    for (ULONG Poll = 0; Poll < Polls; Poll++)
+    {
+        if ((ULONG64)ReadNoFence64((const volatile LONG64 *)Counter) != Value)
+        {
+            return TRUE;
+        }
+        KeStallExecutionProcessor(E1000_PROOF_POLL_US);
+    }
+    return FALSE;
 }
 
 /*
  * Does this line reach the ISR? The driver makes the device interrupt by itself (ICS) and waits for
  * the ISR to see it. LSC is the cause to use: all it makes the DPC do is look at the link.
+ *
+ * A line that belongs to another device, and is busy, would bring the ISR too, and the ISR would
+ * find the cause and seem to prove the line. So each shot comes after a while with all causes
+ * masked, and the line counts as ours only if every shot hit and at least one came after silence.
  */
 static BOOLEAN E1000ProveLine(PE1000_EXTENSION Extension)
 {
-    const volatile LONG64 *Seen = (const volatile LONG64 *)&Extension->Counters.InterruptsSeen;
+    const E1000_STATISTICS *Counters = &Extension->Counters;
+    BOOLEAN Silence = FALSE;
 
-    E1000EnableCauses(Extension, E1000_CAUSE_LSC);
-    E1000Write(Extension, E1000_ICS, E1000_CAUSE_LSC);
-
-    for (ULONG i = 0; i < E1000_PROOF_POLLS; i++)
+    for (ULONG Shot = 0; Shot < E1000_PROOF_SHOTS; Shot++)
     {
-        if (ReadNoFence64(Seen) != 0)
+        ULONG64 Seen;
+
+        E1000EnableCauses(Extension, 0);
+        Silence |= !E1000Advances(&Counters->IsrCalls, Counters->IsrCalls, E1000_SILENCE_POLLS);
+
+        Seen = Counters->InterruptsSeen;
+        E1000EnableCauses(Extension, E1000_CAUSE_LSC);
+        E1000Write(Extension, E1000_ICS, E1000_CAUSE_LSC);
+        if (!E1000Advances(&Counters->InterruptsSeen, Seen, E1000_PROOF_POLLS))
         {
-            return TRUE;
+            return FALSE;
         }
-        KeStallExecutionProcessor(50);
     }
-    return FALSE;
+    return Silence;
 }
 
 static VOID E1000LogStart(PE1000_EXTENSION Extension)

@@ -180,7 +180,7 @@ BOOLEAN KeInsertQueueDpc(PRKDPC Dpc, PVOID SystemArgument1, PVOID SystemArgument
 
     KiAcquireSpinLock(&Queue->Lock);
     Inserted = KiLinkDpc(Queue, Dpc, SystemArgument1, SystemArgument2);
-    /* What another processor has requested here is still on its way, and ours must not wait for it. */
+    /* What another processor requested here is still on its way; ours must not wait for it. */
     if (Inserted && (Queue->Requested ? Queue == &Prcb->Dpc
                                       : KiWantsDrain(Prcb, Queue, Dpc->Importance)))
     {
@@ -231,8 +231,8 @@ BOOLEAN KeRemoveQueueDpc(PRKDPC Dpc)
     return Removed;
 }
 
-/* The queue is empty, its lock held, interrupts off: undoes all three. Requested is cleared under the
- * lock: the one instant at which a later insertion must ask again. */
+/* The queue is empty, its lock held, interrupts off: undoes all three. Requested is cleared under
+ * the lock: the one instant at which a later insertion must ask again. */
 FORCEINLINE VOID KiEndDrain(PKI_DPC_QUEUE Queue)
 {
     if (!KI_TWIN(KiTwinDpcFlagUnlocked))

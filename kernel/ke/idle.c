@@ -34,8 +34,8 @@ BOOLEAN KiPostWork(ULONG Processor, PKI_WORK Work)
     return TRUE;
 }
 
-/* The tick first: whoever sees Idle clear relies on it. One who still sees it set sends an interrupt
- * too many. */
+/* The tick first: whoever sees Idle clear relies on it. One who still sees it set sends an
+ * interrupt too many. */
 static VOID KiLeaveIdle(PKI_DPC_QUEUE Queue)
 {
     if (Queue->Idle)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * spinlock.h - the ticket lock's two steps, inline, for the kernel's own short paths (spinlock.c has
- * the theory). Drivers call; so do checked builds, whose checks are in the routines.
+ * spinlock.h - the ticket lock's two steps, inline, for the kernel's own short paths (spinlock.c
+ * has the theory). Drivers call; so do checked builds, whose checks are in the routines.
  */
 #pragma once
 
@@ -16,9 +16,9 @@
 #define KI_LOCK_TWIN(Twin, Lock) FALSE
 #endif
 
-/* Waits for this processor's turn. Out of line, so that the uncontended path reads straight through;
- * and static, so that the compiler sees which registers it leaves alone: a caller that need not wait
- * saves none for one that must. */
+/* Waits for this processor's turn. Out of line, so that the uncontended path reads straight
+ * through; and static, so that the compiler sees which registers it leaves alone: a caller that
+ * need not wait saves none for one that must. */
 static DECLSPEC_NOINLINE __attribute__((unused)) VOID KiWaitForTicket(PKI_SPIN_LOCK Lock,
                                                                       KI_TICKET Ticket)
 {
@@ -54,7 +54,8 @@ FORCEINLINE VOID KiDrawTicket(PKI_SPIN_LOCK Lock)
 }
 
 /* (n, s) -> (n, s + 1). Only the holder writes Serving, so one ordinary add does it, and an x86
- * store is a release once the compiler keeps its place. pairs with: KiDrawTicket, KiWaitForTicket */
+ * store is a release once the compiler keeps its place. pairs with: KiDrawTicket and
+ * KiWaitForTicket */
 FORCEINLINE VOID KiGiveTicket(PKI_SPIN_LOCK Lock)
 {
     KeMemoryBarrierWithoutFence();

@@ -29,7 +29,8 @@ static VOID Pool(VOID)
 {
     KB_MEASURE("pool-pair",
                ExFreePoolWithTag(ExAllocatePool2(POOL_FLAG_NON_PAGED | POOL_FLAG_UNINITIALIZED,
-                                                 POOL_BYTES, BENCH_TAG), BENCH_TAG));
+                                                 POOL_BYTES, BENCH_TAG),
+                                 BENCH_TAG));
 }
 
 static const KB_BENCH Benches[] = {

@@ -2,9 +2,9 @@
 /*
  * bench.h - measurements that run inside the kernel.
  *
- * A benchmark is a routine; like a test it runs on the boot processor's idle thread at PASSIVE_LEVEL
- * while all other processors are idle, and leaves the machine that way. It reports series of values,
- * each as one JSON object on a line of COM2:
+ * A benchmark is a routine; like a test it runs on the boot processor's idle thread at
+ * PASSIVE_LEVEL while all other processors are idle, and leaves the machine that way. It reports
+ * series of values, each as one JSON object on a line of COM2:
  *     {"bench":"spin-pair","unit":"tsc","per":8,"min":112,"median":112,"max":340,"n":101}
  * A value is for `per` operations. Time is in TSC ticks, less the cost of the empty measurement;
  * when QEMU counts instructions (-icount shift=0), a tick is an instruction.
@@ -45,7 +45,9 @@ extern ULONG64 KbEmptyTicks;
 #define KB_START() ULONG64 KbStarted = __rdtsc()
 #define KB_STOP() KbSample(__rdtsc() - KbStarted - KbEmptyTicks)
 
-#define KB_TWICE(Statement) Statement; Statement
+#define KB_TWICE(Statement)                                                                        \
+    Statement;                                                                                     \
+    Statement
 #define KB_EIGHT(Statement) KB_TWICE(KB_TWICE(KB_TWICE(Statement)))
 
 /* A series of KB_ROUNDS, each of eight times Statement in a row. */

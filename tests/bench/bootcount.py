@@ -1,9 +1,8 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """Counts the instructions that each CPU executes while the kernel starts, and leaves out waiting.
 
-QEMU's -icount has one clock for all CPUs, so it cannot say who executed what. Its trace can: -d exec
-names the CPU and the translated block for each block that runs, -d in_asm lists each block's
+QEMU's -icount has one clock for all CPUs, so it cannot say who executed what. Its trace can: -d
+exec names the CPU and the translated block for each block that runs, -d in_asm lists each block's
 instructions when it is translated, and -d nochain keeps blocks from running on untraced. So the
 kernel is started under the trace, with nothing added to it, and each CPU's instructions are summed
 by address. A repeated string instruction counts once for each repetition, as it does under -icount.

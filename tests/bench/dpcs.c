@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* dpcs.c - from KeInsertQueueDpc to the routine: on this processor, many at once, on another one. */
+/* dpcs.c - from KeInsertQueueDpc to the routine: here, many at once, on another processor. */
 #include "bench.h"
 
 #define MANY 100
 #define FLIGHT_LIMIT KT_SECONDS(2)
 
-static KDPC Dpcs[MANY];
+    static KDPC Dpcs[MANY];
 
 /* When the routine ran, and that it did: the routine, read by the one that queued it. */
 static volatile ULONG64 RanAt;
@@ -130,10 +130,8 @@ static VOID RemoteBusy(VOID)
 }
 
 static const KB_BENCH Benches[] = {
-    {"dpc-to-running", ScheduledToRunning, 1},
-    {"dpc-passive", AtPassiveLevel, 1},
-    {"dpc-each-of-100", ManyQueued, 1},
-    {"dpc-remote-idle", RemoteIdle, 2},
+    {"dpc-to-running", ScheduledToRunning, 1}, {"dpc-passive", AtPassiveLevel, 1},
+    {"dpc-each-of-100", ManyQueued, 1},        {"dpc-remote-idle", RemoteIdle, 2},
     {"dpc-remote-busy", RemoteBusy, 2},
 };
 

@@ -4,7 +4,8 @@
  *
  * Contention: for CONTEND_TIME some processors take and release one lock with a few instructions
  * inside and a few outside. What is reported is all acquisitions per second, and the slowest
- * processor's share of the fastest's, in thousandths. The processors that do not take part are idle.
+ * processor's share of the fastest's, in thousandths. The processors that do not take part are
+ * idle.
  */
 #include "bench.h"
 
@@ -21,7 +22,8 @@ static VOID SpinPair(VOID)
     KIRQL OldIrql;
 
     KeInitializeSpinLock(&Lock);
-    KB_MEASURE("spin-pair", (KeAcquireSpinLock(&Lock, &OldIrql), KeReleaseSpinLock(&Lock, OldIrql)));
+    KB_MEASURE("spin-pair",
+               (KeAcquireSpinLock(&Lock, &OldIrql), KeReleaseSpinLock(&Lock, OldIrql)));
 }
 
 static VOID SpinPairAtDpcLevel(VOID)
@@ -30,8 +32,8 @@ static VOID SpinPairAtDpcLevel(VOID)
 
     KeInitializeSpinLock(&Lock);
     KeRaiseIrql(DISPATCH_LEVEL, &OldIrql);
-    KB_MEASURE("spin-pair-dpc", (KeAcquireSpinLockAtDpcLevel(&Lock),
-                                 KeReleaseSpinLockFromDpcLevel(&Lock)));
+    KB_MEASURE("spin-pair-dpc",
+               (KeAcquireSpinLockAtDpcLevel(&Lock), KeReleaseSpinLockFromDpcLevel(&Lock)));
     KB_MEASURE("spin-pair-inline", (KiAcquireSpinLock(&Lock), KiReleaseSpinLock(&Lock)));
     KeLowerIrql(OldIrql);
 }
@@ -104,7 +106,8 @@ static VOID Contend(PVOID Context, ULONG Processor)
     Contention.Of[Processor].Count = Count;
 }
 
-/* One run; the acquisitions of all processors, and the slowest's of the fastest's in thousandths. */
+/* One run; the acquisitions of all processors, and the slowest's of the fastest's in thousandths.
+ * */
 static ULONG64 RunContention(PULONG64 Fairness)
 {
     ULONG64 Least = MAXULONG64, Most = 0, Sum = 0;
@@ -169,10 +172,8 @@ static VOID ContendQueued(VOID)
 }
 
 static const KB_BENCH Benches[] = {
-    {"spin-pair", SpinPair, 1},
-    {"spin-pair-dpc", SpinPairAtDpcLevel, 1},
-    {"queued-pair", QueuedPair, 1},
-    {"contend-ticket", ContendTicket, 2},
+    {"spin-pair", SpinPair, 1},           {"spin-pair-dpc", SpinPairAtDpcLevel, 1},
+    {"queued-pair", QueuedPair, 1},       {"contend-ticket", ContendTicket, 2},
     {"contend-queued", ContendQueued, 2},
 };
 

@@ -54,10 +54,10 @@ def nanoseconds(cpus, name, title, linux='', goal=None):
 
 def contention(kind, cpus, goal=None, fair=None, linux=''):
     bench = 'contend-' + kind
-    return [Row('wall16/%s-%d' % (kind, cpus), '%s lock, %d CPUs contend' % (kind, cpus), '/s', linux,
-                goal, True, bench),
-            Row('wall16/%s-%d-fair' % (kind, cpus), '    slowest CPU of the fastest', 'per mille', '',
-                fair, True, bench)]
+    key = 'wall16/%s-%d' % (kind, cpus)
+    return [Row(key, '%s lock, %d CPUs contend' % (kind, cpus), '/s', linux, goal, True, bench),
+            Row(key + '-fair', '    slowest CPU of the fastest', 'per mille', '', fair, True,
+                bench)]
 
 
 def start(cpus, goal=None, linux=''):

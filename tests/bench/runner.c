@@ -9,11 +9,8 @@
 #define RESULT_PORT 1
 
 #define GROUPS(Group)                                                                              \
-    Group(KbBasicGroup)                                                                            \
-    Group(KbLockGroup)                                                                             \
-    Group(KbDpcGroup)                                                                              \
-    Group(KbInterruptGroup)                                                                        \
-    Group(KbStartGroup)
+    Group(KbBasicGroup) Group(KbLockGroup) Group(KbDpcGroup) Group(KbInterruptGroup)               \
+        Group(KbStartGroup)
 
 #define DECLARE(Group) extern const KB_GROUP Group;
 #define REFER(Group) &Group,

@@ -22,8 +22,7 @@ static VOID Memory(VOID)
     MI_STATISTICS Statistics;
 
     MiQueryStatistics(&Statistics);
-    KbReport("memory-used", "bytes",
-             (Statistics.TotalPages - Statistics.FreePages) * PAGE_SIZE);
+    KbReport("memory-used", "bytes", (Statistics.TotalPages - Statistics.FreePages) * PAGE_SIZE);
 }
 
 static const KB_BENCH Benches[] = {

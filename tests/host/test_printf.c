@@ -164,7 +164,7 @@ static void LiteralsAndSeveralArgumentsKeepTheirOrder(void **State)
 
     ASSERT_AS_LIBC("100%% of %s", "it");
     ASSERT_AS_LIBC("%d %s %c %llx %u %ld %zu %hhd %d %d %d", 1, "two", '3', 4ull, 5u, 6l, (size_t)7,
-                   8, 9, 10, 11);
+                   (CHAR)8, 9, 10, 11);
     ASSERT_FORMATS("plain", "plain");
     ASSERT_FORMATS("", "");
 }

@@ -132,8 +132,8 @@ VOID HalpSendIpi(ULONG Processor, ULONG Vector)
     HalpApicCommand(Target->Pcr.ApicId, APIC_ICR_FIXED | APIC_ICR_ASSERT | Vector);
 }
 
-/* The shorthand reaches whatever has an APIC, so it is used only where that is known to be ours: the
- * kernel runs on every processor of the MADT, and none is listed as disabled. */
+/* The shorthand reaches whatever has an APIC, so it is used only where that is known to be ours:
+ * the kernel runs on every processor of the MADT, and none is listed as disabled. */
 BOOLEAN HalpSendIpiAllButSelf(ULONG Vector)
 {
     ULONG Command = APIC_ICR_ALL_BUT_SELF | APIC_ICR_FIXED | APIC_ICR_ASSERT | Vector;

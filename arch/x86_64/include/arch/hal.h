@@ -81,8 +81,8 @@ VOID HalpStartProcessors(PHALP_START_SLOT Slots, ULONG Count);
 
 /* One vector to one processor (by index; itself included). */
 VOID HalpSendIpi(ULONG Processor, ULONG Vector);
-/* One vector to all others by one register write; FALSE, and nothing is sent, where it might reach a
- * processor that is not ours. */
+/* One vector to all others by one register write; FALSE, and nothing is sent, where it might reach
+ * a processor that is not ours. */
 BOOLEAN HalpSendIpiAllButSelf(ULONG Vector);
 /* One vector to this processor: one register write. Interrupts off, or IRQL >= the vector's. */
 VOID HalpSendIpiSelf(ULONG Vector);
