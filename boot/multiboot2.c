@@ -241,8 +241,8 @@ static PCSTR BootReadTag(ULONG Type, BOOT_PAYLOAD Payload, PBOOT_INFO Info)
     switch (Type)
     {
     case BootMb2CommandLine:
-        Info->CommandLineTruncated =
-            BootCopyString(Info->CommandLine, sizeof(Info->CommandLine), Payload);
+        Info->CommandLineTruncated = BootCopyString(Info->CommandLine, sizeof(Info->CommandLine),
+                                                    Payload);
         break;
     case BootMb2LoaderName:
         BootCopyString(Info->LoaderName, sizeof(Info->LoaderName), Payload);

@@ -113,8 +113,8 @@ SIZE_T RtlCompareMemory(const VOID *Source1, const VOID *Source2, SIZE_T Length)
 
     for (; Length - Equal >= sizeof(RTLP_WORD); Equal += sizeof(RTLP_WORD))
     {
-        ULONG64 Difference =
-            *(const RTLP_WORD *)(First + Equal) ^ *(const RTLP_WORD *)(Second + Equal);
+        ULONG64 Difference = *(const RTLP_WORD *)(First + Equal) ^
+                             *(const RTLP_WORD *)(Second + Equal);
 
         if (Difference != 0)
         {

@@ -86,8 +86,8 @@ typedef struct _BOOT_INFO
 } BOOT_INFO, *PBOOT_INFO;
 
 /*
- * Each parser reads the loader's structure, which lies readable at Data, with Physical its physical
- * address; fills *Info; and returns NULL, or a static English sentence saying what is wrong with
+ * Each parser reads the loader's structure, which lies readable at Data or is reached through Map;
+ * fills *Info; and returns NULL, or a static English sentence saying what is wrong with
  * the structure. They trust nothing in it: every length is checked against what is left.
  */
 PCSTR BootParseMultiboot2(const VOID *Data, ULONG Size, PBOOT_INFO Info);

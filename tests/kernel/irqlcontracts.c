@@ -289,7 +289,7 @@ static VOID CallAtLevel(PVOID Context)
     KeLowerIrql(Old);
 }
 
-/* In both builds: the levels that are allowed. */
+/* In both builds: the lowest and the highest level that are allowed, and one between. */
 static VOID TakenAtTheirLevels(VOID)
 {
     CONTRACT_OBJECTS Objects = {.Lock = 0};
@@ -297,11 +297,16 @@ static VOID TakenAtTheirLevels(VOID)
     KeInitializeDpc(&Objects.Dpc, IgnoreDpc, NULL);
     for (ULONG Index = 0; Index < RTL_NUMBER_OF(Contracts); Index++)
     {
-        CONTRACT_TRIAL Trial = {&Contracts[Index], &Objects, Contracts[Index].Minimum};
+        const CONTRACT *Contract = &Contracts[Index];
+        CONTRACT_TRIAL Lowest = {Contract, &Objects, Contract->Minimum};
+        CONTRACT_TRIAL Middle = {Contract, &Objects, (Contract->Minimum + Contract->Maximum) / 2};
+        CONTRACT_TRIAL Highest = {Contract, &Objects, Contract->Maximum};
 
-        for (; Trial.Contract->Harmless && Trial.Level <= Trial.Contract->Maximum; Trial.Level++)
+        if (Contract->Harmless)
         {
-            CallAtLevel(&Trial);
+            CallAtLevel(&Lowest);
+            CallAtLevel(&Middle);
+            CallAtLevel(&Highest);
         }
     }
 }

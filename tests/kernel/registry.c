@@ -8,11 +8,17 @@
     Suite(KtIrqlSuite)                                                                             \
     Suite(KtIrqlContractSuite)                                                                     \
     Suite(KtIrqlVectorSuite)                                                                       \
+    Suite(KtTrapSuite)                                                                             \
+    Suite(KtInterruptConnectSuite)                                                                 \
+    Suite(KtInterruptLockSuite)                                                                    \
+    Suite(KtInterruptChainSuite)                                                                   \
+    Suite(KtInterruptLineSuite)                                                                    \
     Suite(KtSpinSuite)                                                                             \
     Suite(KtQueuedSuite)                                                                           \
     Suite(KtLockCheckSuite)                                                                        \
     Suite(KtNicSuite)                                                                              \
-    Suite(KtWireSuite)
+    Suite(KtWireSuite)                                                                             \
+    Suite(KtDeathSuite)
 
 #define DECLARE(Suite) extern const KT_SUITE Suite;
 #define REFER(Suite) &Suite,
