@@ -16,6 +16,7 @@
     Suite(KtSpinSuite)                                                                             \
     Suite(KtQueuedSuite)                                                                           \
     Suite(KtLockCheckSuite)                                                                        \
+    Suite(KtMemorySuite)                                                                           \
     Suite(KtNicSuite)                                                                              \
     Suite(KtWireSuite)                                                                             \
     Suite(KtDeathSuite)
