@@ -205,6 +205,46 @@ static VOID HalpChooseApicMode(ULONG64 ApicBase)
     }
 }
 
+static BOOLEAN HalpIsThisProcessor(ULONG AcpiUid)
+{
+    ULONG ApicId = HalpApicId();
+
+    for (ULONG Index = 0; Index < HalpAcpi.Madt.ProcessorCount; Index++)
+    {
+        if (HalpAcpi.Madt.Processors[Index].ApicId == ApicId)
+        {
+            return HalpAcpi.Madt.Processors[Index].AcpiUid == AcpiUid;
+        }
+    }
+    return FALSE;
+}
+
+/* LINT0 is the 8259's way in and stays masked; NMIs come by the pin that the MADT names for this
+ * processor, or by LINT1, where PCs have them, if it names none. */
+static VOID HalpProgramLocalPins(VOID)
+{
+    BOOLEAN Named = FALSE;
+
+    HalpApicWrite(APIC_LVT_LINT0, APIC_LVT_MASKED);
+    HalpApicWrite(APIC_LVT_LINT1, APIC_LVT_MASKED);
+    for (ULONG Index = 0; Index < HalpAcpi.Madt.LocalNmiCount; Index++)
+    {
+        const HALP_MADT_LOCAL_NMI *Nmi = &HalpAcpi.Madt.LocalNmis[Index];
+
+        if (Nmi->AllProcessors || HalpIsThisProcessor(Nmi->AcpiUid))
+        {
+            HalpApicWrite(Nmi->Lint == 0 ? APIC_LVT_LINT0 : APIC_LVT_LINT1,
+                          Nmi->Polarity == HalpMadtPolarityLow ? APIC_LVT_NMI | APIC_LVT_ACTIVE_LOW
+                                                               : APIC_LVT_NMI);
+            Named = TRUE;
+        }
+    }
+    if (!Named)
+    {
+        HalpApicWrite(APIC_LVT_LINT1, APIC_LVT_NMI);
+    }
+}
+
 VOID HalpInitializeLocalApic(BOOLEAN BootProcessor)
 {
     ULONG64 ApicBase = __readmsr(MSR_APIC_BASE);
@@ -223,8 +263,7 @@ VOID HalpInitializeLocalApic(BOOLEAN BootProcessor)
     /* First of all: until the APIC is enabled here, LVT entries stay masked whatever is written. */
     HalpApicWrite(APIC_SPURIOUS, APIC_SPURIOUS_ENABLE | SPURIOUS_VECTOR);
     HalpApicWrite(APIC_LVT_TIMER, APIC_LVT_MASKED | CLOCK_VECTOR);
-    HalpApicWrite(APIC_LVT_LINT0, APIC_LVT_MASKED); /* the 8259's way in: never */
-    HalpApicWrite(APIC_LVT_LINT1, APIC_LVT_NMI);
+    HalpProgramLocalPins();
     HalpApicWrite(APIC_LVT_ERROR, APIC_ERROR_VECTOR);
     __writecr8(PASSIVE_LEVEL);
     HalpDrainInService();

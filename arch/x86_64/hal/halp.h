@@ -56,6 +56,7 @@ BOOLEAN HalpQueryMcfg(ULONG Bus, ULONG64 *Base);
 
 #define APIC_LVT_MASKED 0x10000u
 #define APIC_LVT_NMI 0x400u
+#define APIC_LVT_ACTIVE_LOW 0x2000u
 #define APIC_ICR_FIXED 0x000u
 #define APIC_ICR_NMI 0x400u
 #define APIC_ICR_INIT 0x500u
