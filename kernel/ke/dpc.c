@@ -181,8 +181,8 @@ BOOLEAN KeInsertQueueDpc(PRKDPC Dpc, PVOID SystemArgument1, PVOID SystemArgument
     KiAcquireSpinLock(&Queue->Lock);
     Inserted = KiLinkDpc(Queue, Dpc, SystemArgument1, SystemArgument2);
     /* What another processor requested here is still on its way; ours must not wait for it. */
-    if (Inserted && (Queue->Requested ? Queue == &Prcb->Dpc
-                                      : KiWantsDrain(Prcb, Queue, Dpc->Importance)))
+    if (Inserted &&
+        (Queue->Requested ? Queue == &Prcb->Dpc : KiWantsDrain(Prcb, Queue, Dpc->Importance)))
     {
         Queue->Requested = TRUE;
         Request = TRUE;

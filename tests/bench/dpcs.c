@@ -5,7 +5,7 @@
 #define MANY 100
 #define FLIGHT_LIMIT KT_SECONDS(2)
 
-    static KDPC Dpcs[MANY];
+static KDPC Dpcs[MANY];
 
 /* When the routine ran, and that it did: the routine, read by the one that queued it. */
 static volatile ULONG64 RanAt;

@@ -17,6 +17,7 @@ class Row:
     goal: float = None
     at_least: bool = False
     bench: str = ''                 # the guest's benchmark, where the key does not name it
+    needs: str = ''                 # another row, without whose goal this one's means nothing
 
     def __post_init__(self):
         if not self.bench:
@@ -25,6 +26,14 @@ class Row:
     def meets(self, value):
         """Whether that is within the goal."""
         return value >= self.goal if self.at_least else value <= self.goal
+
+    def met(self, results):
+        """Whether the goal is met by these results, by key; None without a goal or a result."""
+        if self.goal is None or self.key not in results:
+            return None
+        other = next((row for row in ROWS if row.key == self.needs), None)
+        return (self.meets(results[self.key].middle) and
+                (other is None or other.met(results) is not False))
 
     def goal_text(self):
         """The goal with its direction."""
@@ -54,8 +63,10 @@ def nanoseconds(cpus, name, title, linux='', goal=None):
 
 def contention(kind, cpus, goal=None, fair=None, linux=''):
     bench = 'contend-' + kind
+    # A high rate is worth nothing if it is that of the few CPUs that happened to run.
     key = 'wall16/%s-%d' % (kind, cpus)
-    return [Row(key, '%s lock, %d CPUs contend' % (kind, cpus), '/s', linux, goal, True, bench),
+    return [Row(key, '%s lock, %d CPUs contend' % (kind, cpus), '/s', linux, goal, True, bench,
+                key + '-fair'),
             Row(key + '-fair', '    slowest CPU of the fastest', 'per mille', '', fair, True,
                 bench)]
 

@@ -325,7 +325,7 @@ static VOID ExpectRefusal(PCONTRACT_TRIAL Trial)
 
 static VOID TryWrongLevels(PCONTRACT_OBJECTS Objects)
 {
-    for (ULONG Index = 0; Index < RTL_NUMBER_OF(Contracts); Index++)
+    for (ULONG Index = 0; Index < RTL_NUMBER_OF(Contracts) && !KtHasFailed(); Index++)
     {
         CONTRACT_TRIAL Trial = {&Contracts[Index], Objects, PASSIVE_LEVEL};
 

@@ -7,6 +7,7 @@
 #include "trapkit.h"
 
 #include <ex.h>
+#include <mi.h>
 
 #define LEVELS (HIGH_LEVEL + 1)
 #define ARRIVAL_LIMIT KT_SECONDS(10)
@@ -33,7 +34,16 @@ static PARRIVALS ArrivalsHere(VOID)
 
 /* ------------------------------------------------------------------ The handler. */
 
-/* APC and DISPATCH have had their EOI (R-k), all others have theirs to come. */
+static BOOLEAN IsOnIsrStack(PVOID Address)
+{
+    PKI_PROCESSOR Here = CONTAINING_RECORD(KiGetCurrentPrcb(), KI_PROCESSOR, Prcb);
+
+    return (PUCHAR)Address < (PUCHAR)Here->Pcr.IsrStack &&
+           (PUCHAR)Address >= (PUCHAR)Here->Pcr.IsrStack - MI_KERNEL_STACK_SIZE;
+}
+
+/* APC and DISPATCH have had their EOI (R-k) and stay on the stack they interrupted; all others have
+ * their EOI to come and a stack of their own. */
 static VOID CheckSurroundings(PKTRAP_FRAME Frame, PARRIVALS Here)
 {
     ULONG Vector = (ULONG)Frame->Vector;
@@ -45,6 +55,8 @@ static VOID CheckSurroundings(PKTRAP_FRAME Frame, PARRIVALS Here)
              Frame->PreviousIrql);
     KT_CHECK(KeGetCurrentIrql() == Class, "vector %02x runs at IRQL %u", Vector,
              KeGetCurrentIrql());
+    KT_CHECK(IsOnIsrStack(&Software) == (!Software || IsOnIsrStack(Frame)),
+             "vector %02x runs on stack %p", Vector, (PVOID)&Software);
     KT_CHECK((__readeflags() & EFLAGS_IF) != 0, "vector %02x runs with interrupts off", Vector);
     KT_CHECK(HalpIsInService(Vector) == !Software, "vector %02x: in service %u", Vector,
              HalpIsInService(Vector));

@@ -13,13 +13,19 @@
     Suite(KtInterruptLockSuite)                                                                    \
     Suite(KtInterruptChainSuite)                                                                   \
     Suite(KtInterruptLineSuite)                                                                    \
+    Suite(KtIpiSuite)                                                                              \
     Suite(KtSpinSuite)                                                                             \
     Suite(KtQueuedSuite)                                                                           \
     Suite(KtLockCheckSuite)                                                                        \
+    Suite(KtDpcSuite)                                                                              \
+    Suite(KtDpcStormSuite)                                                                         \
     Suite(KtMemorySuite)                                                                           \
+    Suite(KtPoolSuite)                                                                             \
+    Suite(KtSpaceSuite)                                                                            \
     Suite(KtNicSuite)                                                                              \
     Suite(KtWireSuite)                                                                             \
-    Suite(KtDeathSuite)
+    Suite(KtDeathSuite)                                                                            \
+    Suite(KtDeathStacksSuite)
 
 #define DECLARE(Suite) extern const KT_SUITE Suite;
 #define REFER(Suite) &Suite,

@@ -69,7 +69,7 @@ static VOID TakeSpurious(PVOID Context, ULONG Processor)
 {
     UNREFERENCED_PARAMETER(Context);
     UNREFERENCED_PARAMETER(Processor);
-    for (ULONG Level = PASSIVE_LEVEL; Level <= HIGH_LEVEL; Level++)
+    for (ULONG Level = PASSIVE_LEVEL; Level <= HIGH_LEVEL && !KtHasFailed(); Level++)
     {
         TakeStray(SPURIOUS_VECTOR, (KIRQL)Level);
     }
@@ -85,7 +85,7 @@ static VOID TakeExceptionNumbers(PVOID Context, ULONG Processor)
 {
     UNREFERENCED_PARAMETER(Context);
     UNREFERENCED_PARAMETER(Processor);
-    for (ULONG Vector = 0x10; Vector < APC_VECTOR; Vector++)
+    for (ULONG Vector = 0x10; Vector < APC_VECTOR && !KtHasFailed(); Vector++)
     {
         TakeStray(Vector, PASSIVE_LEVEL);
         TakeStray(Vector, APC_LEVEL);
@@ -105,7 +105,7 @@ static VOID TakeUnowned(PVOID Context, ULONG Processor)
 
     UNREFERENCED_PARAMETER(Context);
     UNREFERENCED_PARAMETER(Processor);
-    for (ULONG Index = 0; Index < RTL_NUMBER_OF(Vectors); Index++)
+    for (ULONG Index = 0; Index < RTL_NUMBER_OF(Vectors) && !KtHasFailed(); Index++)
     {
         TakeStray(Vectors[Index], PASSIVE_LEVEL);
         TakeStray(Vectors[Index], HIGH_LEVEL);
