@@ -140,7 +140,7 @@ def select(tier='test', smp='', glob='', table=TABLE):
 def check(table=TABLE):
     """What is wrong with the table beside the kernel: a list of sentences."""
     tested = {config.get('fault') for config in load(table)} - {''}
-    twins = set(re.findall(r'^ +\[KiTwin\w+\] = "([^"]+)"', TWINS.read_text(), re.MULTILINE))
+    twins = set(re.findall(r'\[KiTwin\w+\] = "([^"]+)"', TWINS.read_text()))
     return (['broken twin %s has no configuration that catches it' % name
              for name in sorted(twins - tested)] +
             ['fault=%s names no broken twin of %s' % (name, TWINS.relative_to(qemu.TOP))

@@ -295,6 +295,7 @@ static VOID InterruptsStackTheirLocks(VOID)
 
 #define HOLD_US 2000
 
+#if DBG
 /* At HIGH_LEVEL, where nobody else on this processor can hold anything longer. */
 static DECLSPEC_NOINLINE ULONG64 HoldForLong(PKSPIN_LOCK Lock)
 {
@@ -307,6 +308,7 @@ static DECLSPEC_NOINLINE ULONG64 HoldForLong(PKSPIN_LOCK Lock)
     KeReleaseSpinLockFromDpcLevel(Lock);
     return Start;
 }
+#endif
 
 static VOID HoldTimeIsRecorded(VOID)
 {

@@ -47,7 +47,9 @@ typedef struct _VISITOR
 typedef struct DECLSPEC_ALIGN(64) _TORTURE_CPU
 {
     VISITOR Visitors[OriginCount];
-    ULONG64 Interrupts; /* the ISR only */
+    ULONG64 Interrupts;  /* the ISR only */
+    ULONG64 VisitsAtDpc; /* the clock only: the thread's visits when it last queued the DPC, so that
+                            DPCs alone never keep the thread out */
     KDPC Dpc;
 } TORTURE_CPU, *PTORTURE_CPU;
 
@@ -268,11 +270,13 @@ static VOID LookForVisits(VOID)
 static VOID WatchFromClock(PKTRAP_FRAME Frame)
 {
     ULONG Processor = KeGetCurrentProcessorIndex();
+    PTORTURE_CPU Cpu = &Torture.Cpus[Processor];
 
     KiClockInterrupt(Frame);
-    if (!IsOver())
+    if (!IsOver() && Cpu->Visitors[FromThread].Visits != Cpu->VisitsAtDpc)
     {
-        KeInsertQueueDpc(&Torture.Cpus[Processor].Dpc, NULL, NULL); /* wherever the thread is */
+        Cpu->VisitsAtDpc = Cpu->Visitors[FromThread].Visits;
+        KeInsertQueueDpc(&Cpu->Dpc, NULL, NULL); /* wherever the thread is */
     }
     if (Processor == 0)
     {
