@@ -69,16 +69,16 @@ typedef enum _BOOT_PROTOCOL
 typedef struct _BOOT_INFO
 {
     BOOT_PROTOCOL Protocol;
-    BOOLEAN Efi;                  /* firmware is UEFI: no VGA text, no BIOS areas to scan */
+    BOOLEAN Efi; /* firmware is UEFI: no VGA text, no BIOS areas to scan */
     ULONG RangeCount;
     BOOT_MEMORY_RANGE Ranges[BOOT_MAXIMUM_RANGES];
-    ULONG RangesDropped;          /* ranges that did not fit: reported, their memory unused */
+    ULONG RangesDropped; /* ranges that did not fit: reported, their memory unused */
     ULONG ModuleCount;
     BOOT_MODULE Modules[BOOT_MAXIMUM_MODULES];
     ULONG ModulesDropped;
-    ULONG64 RsdpAddress;          /* 0: not given as an address */
-    UCHAR Rsdp[BOOT_RSDP_SIZE];   /* the loader's copy of it ... */
-    ULONG RsdpLength;             /* ... and its length: 20 (v1), 36 (v2), 0 none */
+    ULONG64 RsdpAddress;        /* 0: not given as an address */
+    UCHAR Rsdp[BOOT_RSDP_SIZE]; /* the loader's copy of it ... */
+    ULONG RsdpLength;           /* ... and its length: 20 (v1), 36 (v2), 0 none */
     BOOT_FRAMEBUFFER Framebuffer;
     CHAR CommandLine[BOOT_COMMAND_LINE_SIZE];
     BOOLEAN CommandLineTruncated;

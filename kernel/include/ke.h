@@ -221,10 +221,9 @@ struct _KDPC;
 struct _KI_DPC_QUEUE;
 
 /* At DISPATCH_LEVEL, on the processor whose queue held the DPC, in an arbitrary thread. */
-typedef _IRQL_requires_(DISPATCH_LEVEL) VOID KDEFERRED_ROUTINE(struct _KDPC *Dpc,
-                                                               PVOID DeferredContext,
-                                                               PVOID SystemArgument1,
-                                                               PVOID SystemArgument2);
+typedef _IRQL_requires_(DISPATCH_LEVEL)
+VOID KDEFERRED_ROUTINE(struct _KDPC *Dpc, PVOID DeferredContext, PVOID SystemArgument1,
+                       PVOID SystemArgument2);
 typedef KDEFERRED_ROUTINE *PKDEFERRED_ROUTINE;
 
 typedef enum _KDPC_IMPORTANCE

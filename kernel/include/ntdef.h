@@ -84,6 +84,9 @@ typedef struct _UNICODE_STRING
 #define RTL_NUMBER_OF(Array) (sizeof(Array) / sizeof((Array)[0]))
 #define RTL_FIELD_SIZE(Type, Field) (sizeof(((Type *)0)->Field))
 
+/* It takes "(Name) - 1" for a cast. */
+/* clang-format off */
+
 /* The structure of type Type whose member Field lies at Address. */
 #define CONTAINING_RECORD(Address, Type, Field)                                                    \
     ((Type *)((PUCHAR)(Address) - offsetof(Type, Field)))
@@ -97,5 +100,7 @@ typedef struct _UNICODE_STRING
 #define ALIGN_UP_BY(Value, Alignment)                                                              \
     (((ULONG64)(Value) + (Alignment) - 1) & ~((ULONG64)(Alignment) - 1))
 #define ALIGN_DOWN_BY(Value, Alignment) ((ULONG64)(Value) & ~((ULONG64)(Alignment) - 1))
+
+/* clang-format on */
 
 #include <ntstatus.h>

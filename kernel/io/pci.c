@@ -83,8 +83,8 @@ static ULONG IopPciSetBusData(PVOID Context, ULONG DataType, PVOID Buffer, ULONG
 
 static NTSTATUS IopPciQueryInterface(PIOP_PCI_DEVICE Device, PIO_STACK_LOCATION Stack)
 {
-    PBUS_INTERFACE_STANDARD Interface =
-        (PBUS_INTERFACE_STANDARD)Stack->Parameters.QueryInterface.Interface;
+    PBUS_INTERFACE_STANDARD Interface = (PBUS_INTERFACE_STANDARD)
+                                            Stack->Parameters.QueryInterface.Interface;
 
     if (!RtlEqualMemory(Stack->Parameters.QueryInterface.InterfaceType,
                         &GUID_BUS_INTERFACE_STANDARD, sizeof(GUID)))
@@ -289,8 +289,8 @@ ULONG IopPciEnumerate(IOP_PCI_WANTED *Wanted)
 {
     IOP_PCI_ENUMERATION Enumeration = {.Wanted = Wanted};
 
-    if (NT_SUCCESS(IopLoadDriver(IOP_PCI_DRIVER_NAME, IopPciDriverEntry,
-                                 &Enumeration.DriverObject)))
+    if (NT_SUCCESS(
+            IopLoadDriver(IOP_PCI_DRIVER_NAME, IopPciDriverEntry, &Enumeration.DriverObject)))
     {
         IopPciScan(IopPciVisit, &Enumeration);
     }

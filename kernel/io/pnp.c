@@ -116,7 +116,7 @@ static VOID IopLoadBootDrivers(VOID)
     for (ULONG Index = 0; Index < BootDriverCount; Index++)
     {
         /* One that fails has been reported; devices that need it will say so. */
-        (VOID)IopLoadDriver(BootDrivers[Index].Name, BootDrivers[Index].DriverInit, &DriverObject);
+        (VOID) IopLoadDriver(BootDrivers[Index].Name, BootDrivers[Index].DriverInit, &DriverObject);
     }
 }
 
@@ -188,8 +188,8 @@ static VOID IopSendRemove(PIOP_PCI_DEVICE Device)
     IO_STACK_LOCATION Request = {.MajorFunction = IRP_MJ_PNP,
                                  .MinorFunction = IRP_MN_REMOVE_DEVICE};
 
-    (VOID)IopCallSynchronously(IopGetTopOfStack(Device->Self), &Request, NULL,
-                               STATUS_NOT_SUPPORTED);
+    (VOID)
+        IopCallSynchronously(IopGetTopOfStack(Device->Self), &Request, NULL, STATUS_NOT_SUPPORTED);
 }
 
 static VOID IopSendAddress(PIOP_PCI_DEVICE Device)

@@ -18,7 +18,7 @@ typedef struct _KI_LANDING_PAD
     ARCH_JUMP Jump;
     KIRQL Irql;
     ULONG HeldLockCount;
-    LONG InterruptNesting;    /* an ISR or DPC that interrupts the thread does not land on it */
+    LONG InterruptNesting; /* an ISR or DPC that interrupts the thread does not land on it */
     BOOLEAN DpcRoutineActive;
     ULONG Code;
     ULONG_PTR Parameters[4];

@@ -18,8 +18,8 @@
 #define VERIFIER_MIXED_RELEASE 0x1009u
 
 /* A queued lock's word is a pointer to a node, so its top half is the kernel's address prefix; a
- * ticket lock's is (rank, owner), and no rank is that large. A word of 0 may be either's: never used
- * as a ticket lock, or free as a queued one. */
+ * ticket lock's is (rank, owner), and no rank is that large. A word of 0 may be either's: never
+ * used as a ticket lock, or free as a queued one. */
 static BOOLEAN KiLooksQueued(KSPIN_LOCK Word)
 {
     return (Word >> 48) == 0xFFFF;

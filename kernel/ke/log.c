@@ -49,7 +49,7 @@ typedef struct DECLSPEC_ALIGN(64) _KI_LOG_SLOT
 
 static KI_LOG_SLOT KiLogRing[LOG_SLOTS];
 static volatile LONG64 KiLogHead;       /* next position to draw: any writer, compare-exchange */
-static volatile LONG64 KiLogTail;                /* next position to read: the holder of KiLogDraining  */
+static volatile LONG64 KiLogTail;       /* next position to read: holder of KiLogDraining */
 static volatile LONG KiLogDraining;     /* compare-exchange; at PASSIVE_LEVEL or in a bug check */
 static volatile LONG KiLogLost;         /* lines that found the ring full: any writer          */
 static LONG KiLogLostReported;          /* the holder of KiLogDraining                         */

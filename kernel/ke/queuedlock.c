@@ -21,9 +21,9 @@
  *
  * LOCKS AND IRQL
  *   As for spinlock.c: raise, then enqueue; hand over, then lower. The node is on the caller's
- *   stack, so it must live until the release, and is nobody's afterwards. A release may wait for the
- *   next in line to link himself, and he may be in an ISR just then: release in the reverse order
- *   of acquisition, so that no interrupt lock is held meanwhile.
+ *   stack, so it must live until the release, and is nobody's afterwards. A release may wait for
+ *   the next in line to link himself, and he may be in an ISR just then: release in the reverse
+ *   order of acquisition, so that no interrupt lock is held meanwhile.
  *
  * ORDERING
  *   The exchange is a full barrier: the node is initialized before others can find it. Waiting is

@@ -16,8 +16,7 @@ static KI_TWIN_ID KiSelectedTwin;
 static const PCSTR KiTwinNames[KiTwinMaximum] = {
     [KiTwinTicketNoAtomic] = "ticket-no-atomic",   [KiTwinRaiseAfterDraw] = "raise-after-draw",
     [KiTwinDpcRunsQueued] = "dpc-runs-queued",     [KiTwinDpcFlagUnlocked] = "dpc-flag-unlocked",
-    [KiTwinInterruptNoLock] = "interrupt-no-lock",
-    [KiTwinNicNoLock] = "nic-no-lock",
+    [KiTwinInterruptNoLock] = "interrupt-no-lock", [KiTwinNicNoLock] = "nic-no-lock",
     [KiTwinNicNoRaise] = "nic-no-raise",
 };
 

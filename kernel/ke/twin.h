@@ -20,8 +20,8 @@ typedef enum _KI_TWIN
     KiTwinDpcRunsQueued,   /* dpc.c: dequeued after it ran                           */
     KiTwinDpcFlagUnlocked, /* dpc.c: the request flag is cleared outside the lock    */
     KiTwinInterruptNoLock, /* interrupt.c: the ISR runs without the interrupt's lock */
-    KiTwinNicNoLock,  /* drivers/e1000/twins.c, selected by the test: no lock      */
-    KiTwinNicNoRaise, /* the same: the lock without the IRQL                       */
+    KiTwinNicNoLock,       /* drivers/e1000/twins.c, selected by the test: no lock      */
+    KiTwinNicNoRaise,      /* the same: the lock without the IRQL                       */
     KiTwinMaximum
 } KI_TWIN_ID;
 

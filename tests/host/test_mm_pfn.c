@@ -267,8 +267,8 @@ static VOID OracleAllocate(VOID)
     ULONG64 Count = 1 + HostRandomBelow(1ull << HostRandomBelow(12));
     BOOLEAN Limited = HostRandomBelow(3) == 0;
     MI_FRAME_LIMITS Limits = Limited ? RandomLimits() : NoLimits;
-    ULONG64 Frame =
-        MiAllocateFrames(0, Count, Limited ? &Limits : NULL, MiPageContiguous) >> PAGE_SHIFT;
+    ULONG64 Frame = MiAllocateFrames(0, Count, Limited ? &Limits : NULL, MiPageContiguous) >>
+                    PAGE_SHIFT;
 
     if (Frame == 0)
     {

@@ -175,18 +175,18 @@ static void BarsUnusable(void **State)
     {
         ULONG Values[IOP_PCI_BARS], Masks[IOP_PCI_BARS];
     } Cases[] = {
-        {{0}, {0}},                                     /* not implemented                   */
-        {{0}, {0xFFFE0000}},                            /* firmware assigned none            */
-        {{0x00000001}, {0xFFFFFFE1}},                   /* the same, ports                   */
-        {{0, 0}, {0xFFFF0004, 0xFFFFFFFF}},             /* the same, 64 bits                 */
-        {{0xFEBC0000}, {0xFF0F0000}},                   /* a mask with a hole                */
-        {{0xFEBC1000}, {0xFFFE0000}},                   /* not a multiple of the size        */
+        {{0}, {0}},                         /* not implemented                   */
+        {{0}, {0xFFFE0000}},                /* firmware assigned none            */
+        {{0x00000001}, {0xFFFFFFE1}},       /* the same, ports                   */
+        {{0, 0}, {0xFFFF0004, 0xFFFFFFFF}}, /* the same, 64 bits                 */
+        {{0xFEBC0000}, {0xFF0F0000}},       /* a mask with a hole                */
+        {{0xFEBC1000}, {0xFFFE0000}},       /* not a multiple of the size        */
         {{0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF},
          {0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF}}, /* gone */
-        {{0x00010001}, {0xFFFFFFE1}},                   /* a port beyond 64 K                */
+        {{0x00010001}, {0xFFFFFFE1}}, /* a port beyond 64 K                */
         {{0, 0, 0, 0, 0, 0xFE000004}, {0, 0, 0, 0, 0, 0xFFFF0004}}, /* no upper half         */
         {{0x00000004, 0x00000001}, {0x00000004, 0xFFFFFFFF}}, /* 4 GiB: too long to describe */
-        {{0xFE000004, 0x00000001}, {0xFFFF0004, 0}},    /* an upper half that is not there   */
+        {{0xFE000004, 0x00000001}, {0xFFFF0004, 0}}, /* an upper half that is not there   */
     };
 
     (void)State;

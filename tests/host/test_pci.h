@@ -170,8 +170,8 @@ static FAKE_FUNCTION *AddFunction(ULONG Bus, ULONG Device, ULONG Function, ULONG
     return Fake;
 }
 
-static inline FAKE_FUNCTION *AddBridge(ULONG Bus, ULONG Device, ULONG Function,
-                                       ULONG Secondary, ULONG Subordinate)
+static inline FAKE_FUNCTION *AddBridge(ULONG Bus, ULONG Device, ULONG Function, ULONG Secondary,
+                                       ULONG Subordinate)
 {
     FAKE_FUNCTION *Fake = AddFunction(Bus, Device, Function, 0x00011B36);
 

@@ -100,10 +100,10 @@ static void RoutePiix3Off(void **State)
 
 static void RouteIch9(void **State)
 {
-    static const UCHAR Expected[][3] = {
-        {1, 1, 21},  {2, 1, 22},  {3, 1, 23},  {4, 1, 20},  {5, 1, 21},  {24, 1, 20}, {2, 2, 23},
-        {2, 4, 21},  {25, 1, 16}, {26, 1, 16}, {29, 1, 16}, {31, 1, 16}, {31, 2, 17}, {28, 4, 19},
-        {30, 1, 20}, {30, 4, 23}};
+    static const UCHAR Expected[][3] = {{1, 1, 21},  {2, 1, 22},  {3, 1, 23},  {4, 1, 20},
+                                        {5, 1, 21},  {24, 1, 20}, {2, 2, 23},  {2, 4, 21},
+                                        {25, 1, 16}, {26, 1, 16}, {29, 1, 16}, {31, 1, 16},
+                                        {31, 2, 17}, {28, 4, 19}, {30, 1, 20}, {30, 4, 23}};
     FAKE_FUNCTION *Lpc = BuildQ35(TRUE);
 
     (void)State;
@@ -289,9 +289,8 @@ static void ConfigurationAtRandom(void **State)
         NewMachine(State);
         for (ULONG Index = 0; Index < 24; Index++)
         {
-            FAKE_FUNCTION *Fake =
-                AddFunction((ULONG)HostRandomBelow(5), (ULONG)HostRandomBelow(4),
-                            (ULONG)HostRandomBelow(8), (ULONG)HostRandom());
+            FAKE_FUNCTION *Fake = AddFunction((ULONG)HostRandomBelow(5), (ULONG)HostRandomBelow(4),
+                                              (ULONG)HostRandomBelow(8), (ULONG)HostRandom());
 
             for (ULONG Byte = 4; Byte < 64; Byte++)
             {

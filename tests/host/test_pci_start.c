@@ -173,8 +173,8 @@ static void EveryNetworkCardStarts(void **State)
     StartAnswer[0] = STATUS_DEVICE_NOT_READY; /* the first does not work */
     IopInitialize();
     assert_int_equal(StartCount, 3);
-    assert_int_equal(
-        FindResource(&StartRaw[1], CmResourceTypeMemory)->u.Memory.Start.QuadPart, 0xFEB40000);
+    assert_int_equal(FindResource(&StartRaw[1], CmResourceTypeMemory)->u.Memory.Start.QuadPart,
+                     0xFEB40000);
     assert_non_null(IopFindDevice("net", 0));
     assert_non_null(IopFindDevice("net", 1));
     assert_null(IopFindDevice("net", 2));

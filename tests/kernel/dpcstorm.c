@@ -251,7 +251,7 @@ static VOID MediumByTheTick(VOID)
     KtJoin(&Job);
 }
 
-/* ------------------------------------------------------------------ Flush (L29; regression R-e). */
+/* ------------------------------------------------------------------ Flush (L29; R-e). */
 
 #define FLUSH_STALL_US 20000
 

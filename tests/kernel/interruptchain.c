@@ -286,8 +286,8 @@ static VOID DisconnectAndPoison(PMORTAL Mortal, PKINTERRUPT Interrupt)
     KT_CHECK(Mortal->Inside == 0, "%d ISRs run after disconnecting", Mortal->Inside);
 }
 
-/* The last of the chain claims. From the flush to the end of the disconnecting every interrupt finds
- * it, whether it comes by the mortal one or not. */
+/* The last of the chain claims. From the flush to the end of the disconnecting every interrupt
+ * finds it, whether it comes by the mortal one or not. */
 static VOID DisconnectTheMiddle(PMORTAL Mortal, PKINTERRUPT Middle)
 {
     PKINTERRUPT Last = KtConnect(Fire.Vector, IRQL, NULL, LevelSensitive, TRUE, Claim, NULL);

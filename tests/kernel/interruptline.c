@@ -290,8 +290,8 @@ static BOOLEAN StartClaiming(PVOID Context)
     return TRUE;
 }
 
-/* Masked, silent, tried again after the back-off, masked for twice as long; and when somebody claims
- * at last, all is well. */
+/* Masked, silent, tried again after the back-off, masked for twice as long; and when somebody
+ * claims at last, all is well. */
 static VOID TakeStorms(ULONG Before)
 {
     ULONG64 First = AwaitStorm(Before + 1), Second;
@@ -323,8 +323,8 @@ static VOID StormIsMasked(VOID)
     IoDisconnectInterrupt(Pit.Interrupt);
 }
 
-/* ------------------------------------------------------------------ R-j: each of some processors has
- * a line of its own and does what it likes to it; each entry holds what its owner wrote. */
+/* ------------------------------------------------------------------ R-j: each of some processors
+ * has a line of its own and does what it likes to it; each entry holds what its owner wrote. */
 
 #define RTE_MASKED 0x10000u
 #define RTE_DELIVERY_STATUS 0x1000u

@@ -358,9 +358,9 @@ static VOID AllAtOnce(VOID)
     ExFreePoolWithTag(Crowd, 'tseT');
 }
 
-/* ------------------------------------------------------------------ Shootdown: one address, another
- * frame behind it in each round. Readers read between the two steps of a round, so they have the
- * old translation in their TLB when it is changed. */
+/* ------------------------------------------------------------------ Shootdown: one address,
+ * another frame behind it in each round. Readers read between the two steps of a round, so they
+ * have the old translation in their TLB when it is changed. */
 
 #define READER_ROUNDS 6
 #define PAGE_WORDS (PAGE_SIZE / sizeof(ULONG64))

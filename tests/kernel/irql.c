@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * irql.c - the IRQL is a register of one processor: raising and lowering nest like a stack, and what
- * is raised here is raised nowhere else. Laws L1, L4, L5, L6, L8.
+ * irql.c - the IRQL is a register of one processor: raising and lowering nest like a stack, and
+ * what is raised here is raised nowhere else. Laws L1, L4, L5, L6, L8.
  */
 #include "trapkit.h"
 
@@ -253,8 +253,9 @@ static VOID RaisedHereOnly(VOID)
     KtGiveVectors();
 }
 
-/* ------------------------------------------------------------------ L8: at DISPATCH_LEVEL the clock
- * ticks on, and yet nothing else gets this processor: no DPC, no work that another one posts. */
+/* ------------------------------------------------------------------ L8: at DISPATCH_LEVEL the
+ * clock ticks on, and yet nothing else gets this processor: no DPC, no work that another one
+ * posts. */
 
 #define TICKS_AT_DISPATCH 3
 

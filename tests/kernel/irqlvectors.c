@@ -272,8 +272,8 @@ static VOID TryBatches(PVOID Context, ULONG Processor)
 }
 
 /* ------------------------------------------------------------------ From elsewhere: processor 0 is
- * the target, and each other one sends it everything, at IRQLs First, First + Stride and so on; with
- * few processors at all of them. */
+ * the target, and each other one sends it everything, at IRQLs First, First + Stride and so on;
+ * with few processors at all of them. */
 
 typedef struct _BARRAGE
 {

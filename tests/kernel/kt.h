@@ -92,8 +92,8 @@ ULONG64 KtNow(VOID); /* 100 ns units */
 ULONG64 KtBudget(VOID);
 /* Spins (with YieldProcessor) until *Value is at least Wanted; FALSE after Limit 100 ns units. */
 BOOLEAN KtWaitFor(volatile LONG *Value, LONG Wanted, ULONG64 Limit);
-#define KT_MILLISECONDS(Count) ((ULONG64)(Count) * 10000)
-#define KT_SECONDS(Count) ((ULONG64)(Count) * 10000000)
+#define KT_MILLISECONDS(Count) ((ULONG64)(Count)*10000)
+#define KT_SECONDS(Count) ((ULONG64)(Count)*10000000)
 
 /* Pseudo-random numbers from the boot's seed: each stream is its own variable. */
 typedef struct _KT_RANDOM

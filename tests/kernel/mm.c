@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm.c - memory: no mapping is both writable and executable, device registers are reached, contiguous
- * memory keeps its limits, and the pool survives all processors at once.
+ * mm.c - memory: no mapping is both writable and executable, device registers are reached,
+ * contiguous memory keeps its limits, and the pool survives all processors at once.
  */
 #include <arch/mmu.h>
 #include <mi.h>

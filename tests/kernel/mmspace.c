@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * mmspace.c - device registers are reached where MmMapIoSpace says, contiguous memory keeps its
- * limits, and the page tables as a whole let nothing be both written and executed, the kernel's text
- * and constants be written by no alias, and no stack be overrun unnoticed. ARCHITECTURE section 7.
+ * limits, and the page tables as a whole let nothing be both written and executed, the kernel's
+ * text and constants written by no alias, and no stack overrun unnoticed. ARCHITECTURE 7.
  */
 #include "kt.h"
 

@@ -24,8 +24,8 @@ static VOID CountsAgree(VOID)
         KAFFINITY GroupMask = KeQueryGroupAffinity(Group);
         ULONG Count = KeQueryActiveProcessorCountEx(Group);
 
-        KT_CHECK(BitCount(GroupMask) == Count, "group %u: mask %llx, count %u",
-                 Group, GroupMask, Count);
+        KT_CHECK(BitCount(GroupMask) == Count, "group %u: mask %llx, count %u", Group, GroupMask,
+                 Count);
         Sum += Count;
     }
     KT_CHECK(Sum == All, "groups have %u, all are %u", Sum, All);

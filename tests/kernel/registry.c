@@ -3,29 +3,14 @@
 #include "runner.h"
 
 #define SUITES(Suite)                                                                              \
-    Suite(KtProcessorSuite)                                                                        \
-    Suite(KtTimeSuite)                                                                             \
-    Suite(KtIrqlSuite)                                                                             \
-    Suite(KtIrqlContractSuite)                                                                     \
-    Suite(KtIrqlVectorSuite)                                                                       \
-    Suite(KtTrapSuite)                                                                             \
-    Suite(KtInterruptConnectSuite)                                                                 \
-    Suite(KtInterruptLockSuite)                                                                    \
-    Suite(KtInterruptChainSuite)                                                                   \
-    Suite(KtInterruptLineSuite)                                                                    \
-    Suite(KtIpiSuite)                                                                              \
-    Suite(KtSpinSuite)                                                                             \
-    Suite(KtQueuedSuite)                                                                           \
-    Suite(KtLockCheckSuite)                                                                        \
-    Suite(KtDpcSuite)                                                                              \
-    Suite(KtDpcStormSuite)                                                                         \
-    Suite(KtMemorySuite)                                                                           \
-    Suite(KtPoolSuite)                                                                             \
-    Suite(KtSpaceSuite)                                                                            \
-    Suite(KtNicSuite)                                                                              \
-    Suite(KtWireSuite)                                                                             \
-    Suite(KtDeathSuite)                                                                            \
-    Suite(KtDeathStacksSuite)
+    Suite(KtProcessorSuite) Suite(KtTimeSuite) Suite(KtIrqlSuite) Suite(KtIrqlContractSuite)       \
+        Suite(KtIrqlVectorSuite) Suite(KtTrapSuite) Suite(KtInterruptConnectSuite)                 \
+            Suite(KtInterruptLockSuite) Suite(KtInterruptChainSuite) Suite(KtInterruptLineSuite)   \
+                Suite(KtIpiSuite) Suite(KtSpinSuite) Suite(KtQueuedSuite) Suite(KtLockCheckSuite)  \
+                    Suite(KtDpcSuite) Suite(KtDpcQueueSuite) Suite(KtDpcStormSuite)                \
+                        Suite(KtMemorySuite) Suite(KtPoolSuite) Suite(KtSpaceSuite)                \
+                            Suite(KtNicSuite) Suite(KtWireSuite) Suite(KtDeathSuite)               \
+                                Suite(KtDeathStacksSuite)
 
 #define DECLARE(Suite) extern const KT_SUITE Suite;
 #define REFER(Suite) &Suite,

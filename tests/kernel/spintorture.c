@@ -10,8 +10,7 @@
  *
  * Everybody must get in often enough (L17). A lock that stops handing over would hang the run, so
  * processor 0's clock interrupt, which comes also to one that spins, counts ticks without a visit;
- * after STALL_TICKS of them the case has failed, and the tickets are called out one by one until the
- * waiters are gone.
+ * STALL_TICKS of them are bug check 0x101 with the words of the locks.
  */
 #include "spintorture.h"
 
@@ -28,7 +27,6 @@
 #define LONGEST_STAY_US 16
 #define CATCH_LIMIT KT_SECONDS(30) /* a lock that is no lock is caught long before */
 #define STALL_TICKS 320            /* 5 s */
-#define UNJAM_REACH 64             /* tickets before and after the next one */
 
 typedef enum _VISITOR_ORIGIN
 {
@@ -70,7 +68,6 @@ typedef struct _TORTURE
     /* Processor 0's clock interrupt only. */
     ULONG64 LastSeen DECLSPEC_ALIGN(64);
     ULONG TicksWithoutVisit;
-    ULONG UnjamTicks;
 
     TORTURE_CPU Cpus[MAXIMUM_PROCESSORS];
 } TORTURE;
@@ -228,22 +225,6 @@ static VOID VisitFromThread(PVOID Context, ULONG Processor)
 
 /* ------------------------------------------------------------------ The watch. */
 
-/* Serves the tickets that somebody may hold one by one, a tick each: a waiter that this very interrupt
- * has interrupted must see his too. */
-static VOID CallOutTicket(PKSPIN_LOCK SpinLock, ULONG Tick)
-{
-    PKI_SPIN_LOCK Lock = (PKI_SPIN_LOCK)SpinLock;
-
-    Lock->Serving = (KI_TICKET)(Lock->Next + Tick % (2 * UNJAM_REACH) - UNJAM_REACH);
-}
-
-static VOID Unjam(VOID)
-{
-    CallOutTicket(Torture.Kind->HeldInIsr ? &Torture.Interrupt.SpinLock : &Torture.Lock,
-                  Torture.UnjamTicks);
-    Torture.UnjamTicks++;
-}
-
 /* Processor 0, each tick. */
 static VOID LookForVisits(VOID)
 {
@@ -255,15 +236,8 @@ static VOID LookForVisits(VOID)
     }
     if (++Torture.TicksWithoutVisit == STALL_TICKS)
     {
-        TORTURE_CHECK(IsOver(), "no visit for %u ticks, word %llx", STALL_TICKS, Torture.Lock);
-        if (!Torture.Kind->Tickets)
-        {
-            KeBugCheckEx(CLOCK_WATCHDOG_TIMEOUT, STALL_TICKS, Torture.Lock, 0, 0);
-        }
-    }
-    if (Torture.Kind->Tickets && IsOver())
-    {
-        Unjam();
+        KeBugCheckEx(CLOCK_WATCHDOG_TIMEOUT, STALL_TICKS, Torture.Lock, Torture.Interrupt.SpinLock,
+                     0);
     }
 }
 
@@ -286,7 +260,6 @@ static VOID WatchFromClock(PKTRAP_FRAME Frame)
 
 /* ------------------------------------------------------------------ The run. */
 
-/* The ISR's own lock has a rank unless it is the one that is tortured: the broken twins spare it. */
 static VOID InitializeWords(const TORTURE_KIND *Kind)
 {
     KI_SPIN_LOCK Lock = {.Word = 0};
@@ -298,10 +271,6 @@ static VOID InitializeWords(const TORTURE_KIND *Kind)
     }
     Torture.Lock = Lock.Word;
     Torture.Interrupt.SpinLock = Lock.Word;
-    if (!Kind->HeldInIsr)
-    {
-        KiInitializeRankedSpinLock(&Torture.Interrupt.SpinLock, KiRankIoApic);
-    }
 }
 
 static NTSTATUS Prepare(const TORTURE_KIND *Kind)

@@ -65,8 +65,7 @@ static VOID MoveOn(PWIRE Wire)
     {
         KtNicQuery(Wire->Devices[Nic], &Statistics);
         KiRetargetInterrupt(KiFirstInterrupt(Statistics.Vector), LineTarget);
-        KtNicControl(Wire->Devices[Nic], IOCTL_E1000_SET_DPC_TARGET, &DpcTarget,
-                     sizeof(DpcTarget));
+        KtNicControl(Wire->Devices[Nic], IOCTL_E1000_SET_DPC_TARGET, &DpcTarget, sizeof(DpcTarget));
     }
 }
 

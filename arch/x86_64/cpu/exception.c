@@ -59,8 +59,11 @@ static DECLSPEC_NORETURN VOID KiPageFault(PKTRAP_FRAME Frame)
         KiBugCheckFrame(IRQL_NOT_LESS_OR_EQUAL, Address, Frame->PreviousIrql, Access, Frame->Rip,
                         Frame);
     }
-    KiBugCheckFrame(PAGE_FAULT_IN_NONPAGED_AREA, Address, (Error & PF_WRITE) ? 2 : 0, Frame->Rip, 0,
-                    Frame);
+    KiBugCheckFrame(PAGE_FAULT_IN_NONPAGED_AREA, Address,
+                    (Error & PF_EXECUTE) ? 0x10
+                    : (Error & PF_WRITE) ? 2
+                                         : 0,
+                    Frame->Rip, 0, Frame);
 }
 
 /* Microsoft, "Bug Check 0x9C": bank, then the status register's halves. */

@@ -147,8 +147,8 @@ static VOID ArchMapImage(const UCHAR *Start, const UCHAR *End, ULONG Protection)
     }
 }
 
-/* The top-level entries of the regions that are mapped later, so that the APs' copy of the top level
- * never goes stale; the physical map and the image are whole before that copy is made. */
+/* The top-level entries of the regions that are mapped later, so that the APs' copy of the top
+ * level never goes stale; the physical map and the image are whole before that copy is made. */
 static VOID ArchFillTopLevel(VOID)
 {
     PULONG64 Top = (PULONG64)ArchKernelCr3;

@@ -18,8 +18,7 @@
  * the control registers. First on each processor. */
 struct _KI_PROCESSOR;
 VOID ArchInitializeProcessor(struct _KI_PROCESSOR *Processor, PVOID IstStacks[ARCH_IST_STACKS]);
-VOID ArchInitializeBootProcessor(struct _KI_PROCESSOR *Processor,
-                                 PVOID IstStacks[ARCH_IST_STACKS]);
+VOID ArchInitializeBootProcessor(struct _KI_PROCESSOR *Processor, PVOID IstStacks[ARCH_IST_STACKS]);
 /* An AP's features, checked against the others', and its control registers. */
 VOID ArchInitializeFeatures(VOID);
 /* Replaces the exception stacks of a processor; this one's own, or one that has not started. */

@@ -30,8 +30,8 @@ typedef struct DECLSPEC_ALIGN(64) _KPCR
     PVOID DpcStack;        /* top; DPC routines run on it                            */
     LONG InterruptNesting; /* ... when this goes from 0 to 1; written by trap.asm    */
     ULONG ApicId;
-    ULONG64 StartTime;     /* TSC when an AP took its slot, for the boot's timings   */
-    ULONG64 StackCanary;   /* GCC's -fstack-protector reads it at gs:40              */
+    ULONG64 StartTime;   /* TSC when an AP took its slot, for the boot's timings   */
+    ULONG64 StackCanary; /* GCC's -fstack-protector reads it at gs:40              */
     ARCH_TSS Tss DECLSPEC_ALIGN(16);
     ULONG64 Gdt[ARCH_GDT_ENTRIES] DECLSPEC_ALIGN(16);
 } KPCR, *PKPCR;
