@@ -23,7 +23,7 @@
  *
  * ORDERING
  *   The text is stored before the sequence (release) and read after it (acquire). pairs with: each
- *   other, in KiWriteSlot and KiReadSlot.
+ *   other, in KiStoreLine and KiReadSlot.
  *
  * FURTHER READING
  *   docs/testing.md, "What the log says".
@@ -112,21 +112,12 @@ static VOID KiPutAtOnce(KI_LOG_LEVEL Level, PCSTR Format, va_list Arguments)
               Text);
 }
 
-VOID KiLogV(KI_LOG_LEVEL Level, PCSTR Format, va_list Arguments)
+/* Into the ring, or among the lost. */
+static VOID KiStoreLine(KI_LOG_LEVEL Level, PCSTR Format, va_list Arguments)
 {
-    PKI_LOG_SLOT Slot;
     LONG64 Position;
+    PKI_LOG_SLOT Slot = KiDrawSlot(&Position);
 
-    if ((ULONG)Level > KiOptions.LogLevel)
-    {
-        return;
-    }
-    if (KiLogIsEmergency)
-    {
-        KiPutAtOnce(Level, Format, Arguments);
-        return;
-    }
-    Slot = KiDrawSlot(&Position);
     if (Slot == NULL)
     {
         InterlockedIncrement(&KiLogLost);
@@ -138,7 +129,20 @@ VOID KiLogV(KI_LOG_LEVEL Level, PCSTR Format, va_list Arguments)
     Slot->Level = (UCHAR)Level;
     RtlStringCbVPrintfA(Slot->Text, sizeof(Slot->Text), Format, Arguments);
     WriteRelease64(&Slot->Sequence, Position + 1); /* pairs with: KiReadSlot */
+}
 
+VOID KiLogV(KI_LOG_LEVEL Level, PCSTR Format, va_list Arguments)
+{
+    if ((ULONG)Level > KiOptions.LogLevel)
+    {
+        return;
+    }
+    if (KiLogIsEmergency)
+    {
+        KiPutAtOnce(Level, Format, Arguments);
+        return;
+    }
+    KiStoreLine(Level, Format, Arguments);
     if (KeGetCurrentIrql() == PASSIVE_LEVEL && (__readeflags() & EFLAGS_IF))
     {
         KiLogDrain();
@@ -171,7 +175,7 @@ static BOOLEAN KiReadSlot(VOID)
 {
     PKI_LOG_SLOT Slot = &KiLogRing[KiLogTail % LOG_SLOTS];
 
-    if (ReadAcquire64(&Slot->Sequence) != KiLogTail + 1) /* pairs with: KiLogV */
+    if (ReadAcquire64(&Slot->Sequence) != KiLogTail + 1) /* pairs with: KiStoreLine */
     {
         return FALSE;
     }

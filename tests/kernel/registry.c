@@ -2,15 +2,37 @@
 /* registry.c - the suites, in the order they run: from what everything else stands on upwards. */
 #include "runner.h"
 
+/* clang-format off */
+
 #define SUITES(Suite)                                                                              \
-    Suite(KtProcessorSuite) Suite(KtTimeSuite) Suite(KtIrqlSuite) Suite(KtIrqlContractSuite)       \
-        Suite(KtIrqlVectorSuite) Suite(KtTrapSuite) Suite(KtInterruptConnectSuite)                 \
-            Suite(KtInterruptLockSuite) Suite(KtInterruptChainSuite) Suite(KtInterruptLineSuite)   \
-                Suite(KtIpiSuite) Suite(KtSpinSuite) Suite(KtQueuedSuite) Suite(KtLockCheckSuite)  \
-                    Suite(KtDpcSuite) Suite(KtDpcQueueSuite) Suite(KtDpcStormSuite)                \
-                        Suite(KtMemorySuite) Suite(KtPoolSuite) Suite(KtSpaceSuite)                \
-                            Suite(KtNicSuite) Suite(KtWireSuite) Suite(KtDeathSuite)               \
-                                Suite(KtDeathStacksSuite)
+    Suite(KtProcessorSuite)                                                                        \
+    Suite(KtTimeSuite)                                                                             \
+    Suite(KtLogSuite)                                                                              \
+    Suite(KtIrqlSuite)                                                                             \
+    Suite(KtIrqlContractSuite)                                                                     \
+    Suite(KtIrqlVectorSuite)                                                                       \
+    Suite(KtTrapSuite)                                                                             \
+    Suite(KtInterruptConnectSuite)                                                                 \
+    Suite(KtInterruptLockSuite)                                                                    \
+    Suite(KtInterruptChainSuite)                                                                   \
+    Suite(KtInterruptLineSuite)                                                                    \
+    Suite(KtIpiSuite)                                                                              \
+    Suite(KtSpinSuite)                                                                             \
+    Suite(KtQueuedSuite)                                                                           \
+    Suite(KtLockCheckSuite)                                                                        \
+    Suite(KtDpcSuite)                                                                              \
+    Suite(KtDpcQueueSuite)                                                                         \
+    Suite(KtDpcStormSuite)                                                                         \
+    Suite(KtDpcRaceSuite)                                                                          \
+    Suite(KtMemorySuite)                                                                           \
+    Suite(KtPoolSuite)                                                                             \
+    Suite(KtSpaceSuite)                                                                            \
+    Suite(KtNicSuite)                                                                              \
+    Suite(KtWireSuite)                                                                             \
+    Suite(KtDeathSuite)                                                                            \
+    Suite(KtDeathStacksSuite)
+
+/* clang-format on */
 
 #define DECLARE(Suite) extern const KT_SUITE Suite;
 #define REFER(Suite) &Suite,

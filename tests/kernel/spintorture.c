@@ -22,8 +22,9 @@
 
 #define PARTS 8
 #define DEVICE_IRQL 6
-#define MINIMUM_VISITS 4 /* of each processor's thread */
-#define WRAP_AFTER 8     /* acquisitions until the tickets of a new lock wrap */
+#define MINIMUM_VISITS 4        /* of each processor's thread */
+#define MINIMUM_DPCS_BY_TICK 12 /* of all together: they come upon a thread anywhere */
+#define WRAP_AFTER 8            /* acquisitions until the tickets of a new lock wrap */
 #define LONGEST_STAY_US 16
 #define CATCH_LIMIT KT_SECONDS(30) /* a lock that is no lock is caught long before */
 #define STALL_TICKS 320            /* 5 s */
@@ -48,6 +49,7 @@ typedef struct DECLSPEC_ALIGN(64) _TORTURE_CPU
     ULONG64 Interrupts;  /* the ISR only */
     ULONG64 VisitsAtDpc; /* the clock only: the thread's visits when it last queued the DPC, so that
                             DPCs alone never keep the thread out */
+    volatile ULONG DpcsByTick; /* the clock only: how often it did */
     KDPC Dpc;
 } TORTURE_CPU, *PTORTURE_CPU;
 
@@ -191,8 +193,10 @@ static BOOLEAN VisitFromIsr(PKINTERRUPT Interrupt, PVOID Context)
 
 static BOOLEAN HasEnough(ULONG Processor)
 {
-    return Torture.Cpus[Processor].Visitors[FromThread].Visits >= MINIMUM_VISITS &&
-           KtNow() >= Torture.End;
+    PTORTURE_CPU Cpu = &Torture.Cpus[Processor];
+
+    return Cpu->Visitors[FromThread].Visits >= MINIMUM_VISITS &&
+           Cpu->DpcsByTick * KtProcessors() >= MINIMUM_DPCS_BY_TICK && KtNow() >= Torture.End;
 }
 
 static VOID VisitFromThread(PVOID Context, ULONG Processor)
@@ -251,6 +255,7 @@ static VOID WatchFromClock(PKTRAP_FRAME Frame)
     {
         Cpu->VisitsAtDpc = Cpu->Visitors[FromThread].Visits;
         KeInsertQueueDpc(&Cpu->Dpc, NULL, NULL); /* wherever the thread is */
+        Cpu->DpcsByTick++;
     }
     if (Processor == 0)
     {
