@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * dpcqueue.c - what an insertion asks for, and what a DPC may rely on while it runs: when its queue is
- * drained, that its processor does nothing else below DIRQL, where it may run twice at once, and what
- * happens with interrupts off. Laws L23-L25, L27, L28; regressions R-b, R-g.
+ * dpcqueue.c - what an insertion asks for, and what a DPC may rely on while it runs: when its queue
+ * is drained, that its processor does nothing else below DIRQL, where it may run twice at once, and
+ * what happens with interrupts off. Laws L23-L25, L27, L28; regressions R-b, R-g.
  */
 #include <arch/hal.h>
 #include <io.h>
@@ -50,7 +50,7 @@ static BOOLEAN Insert(PCOUNTED_DPC Counted)
     return KeInsertQueueDpc(&Counted->Dpc, NULL, NULL);
 }
 
-/* ------------------------------------------------------------------ When an insertion asks (L27). */
+/* ---------------------------------------------------------- When an insertion asks (L27). */
 
 #define FREQUENT 100 /* DPCs in the last tick */
 
@@ -213,7 +213,7 @@ static VOID RemovedThenInserted(VOID)
     }
 }
 
-/* ------------------------------------------------------------------ Medium, local, below
+/* ---------------------------------------------------------- Medium, local, below
  * DISPATCH_LEVEL: has run when the insertion returns, though another processor's request for the
  * same queue is still on its way (L27). */
 
@@ -272,7 +272,7 @@ static VOID MediumHasRunUnderFire(VOID)
     KeFlushQueuedDpcs();
 }
 
-/* ------------------------------------------------------------------ Where (L23, L28). */
+/* ---------------------------------------------------------- Where (L23, L28). */
 
 static VOID InsertHere(PVOID Context, ULONG Processor)
 {
@@ -323,7 +323,7 @@ static VOID NextInsertionMoves(VOID)
              Counted.Dpc.Number);
 }
 
-/* ------------------------------------------------------------------ Twice at once (L25): only by an
+/* ---------------------------------------------------------- Twice at once (L25): only by an
  * insertion after it was dequeued, and then on another processor. */
 
 typedef struct _TWICE
@@ -360,7 +360,7 @@ static VOID RunsTwiceAtOnce(VOID)
     KT_CHECK(KtWaitFor(&Twice.Runs, 2, LIMIT), "%d runs", Twice.Runs);
 }
 
-/* ------------------------------------------------------------------ Alone on its processor (L24):
+/* ---------------------------------------------------------- Alone on its processor (L24):
  * the thread stands still, another DPC waits, interrupts come, on their own stack. */
 
 typedef struct _ALONE
@@ -446,7 +446,7 @@ static VOID AloneOnItsProcessor(VOID)
     IoDisconnectInterrupt(Interrupt);
 }
 
-/* ------------------------------------------------------------------ Interrupts off: nothing runs, and
+/* ---------------------------------------------------------- Interrupts off: nothing runs, and
  * they stay off, until the caller turns them on. */
 
 static VOID CheckStillOff(PCOUNTED_DPC Counted, PCSTR What)
@@ -487,7 +487,7 @@ static VOID LowerWithInterruptsOff(VOID)
     KT_CHECK(KtWaitFor(&Counted.Runs, 1, LIMIT), "%d runs", Counted.Runs);
 }
 
-/* ------------------------------------------------------------------ R-g: KeIsExecutingDpc finds its
+/* ---------------------------------------------------------- R-g: KeIsExecutingDpc finds its
  * processor and reads the flag in one instruction, or a thread that moves between two reads another
  * processor's. No thread moves yet, so this looks at the instruction. */
 

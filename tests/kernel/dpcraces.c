@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * dpcraces.c - DPCs that interrupts, routines and all processors insert, remove and send elsewhere at
- * once: the books balance without anybody's flush, nothing that was due is left when a thread goes on,
- * and flushes from everywhere wait for what came before each. Laws L19-L22, L24, L27, L29, L30, L32;
- * regressions R-a, R-d, R-e, R-r; torture T2.
+ * dpcraces.c - DPCs that interrupts, routines and all processors insert, remove and send elsewhere
+ * at once: the books balance without anybody's flush, nothing that was due is left when a thread
+ * goes on, and flushes from everywhere wait for what came before each. Laws L19-L22, L24, L27, L29,
+ * L30, L32; regressions R-a, R-d, R-e, R-r; torture T2.
  */
 #include <arch/hal.h>
 #include <io.h>
@@ -28,7 +28,7 @@ static VOID Target(PKDPC Dpc, ULONG Processor)
     KeSetTargetProcessorDpcEx(Dpc, &Number);
 }
 
-/* ------------------------------------------------------------------ Books: for each DPC, what was
+/* ---------------------------------------------------------- Books: for each DPC, what was
  * inserted and not removed has run. All three: any processor, locked add. */
 
 typedef struct _BOOK
@@ -262,7 +262,7 @@ static VOID StormOnOneDpc(VOID)
     RunStorm(1, FALSE);
 }
 
-/* ------------------------------------------------------------------ Remove against run (R-a). */
+/* ---------------------------------------------------------- Remove against run (R-a). */
 
 static VOID InsertOrRemove(PVOID Context, ULONG Processor)
 {
@@ -293,8 +293,9 @@ static VOID RemoveRacesWithRun(VOID)
     KtNote("%lld inserted, %lld removed, %lld ran", Book->Inserted, Book->Removed, Book->Runs);
 }
 
-/* ------------------------------------------------------------------ Nothing due is left behind (L27,
- * L30, L32): when a thread goes on at PASSIVE_LEVEL, what interrupts of its processor queued has run.
+/* ---------------------------------------------------------- Nothing due is left behind (L27,
+ * L30, L32): when a thread goes on at PASSIVE_LEVEL, what interrupts of its processor queued has
+ * run.
  * Inserted and Runs are of one processor, so program order is all it takes to compare them. */
 
 typedef struct DECLSPEC_ALIGN(64) _DUE_CPU
@@ -392,7 +393,7 @@ static VOID NothingDueIsLeft(VOID)
     }
 }
 
-/* ------------------------------------------------------------------ Round and round over idle
+/* ---------------------------------------------------------- Round and round over idle
  * processors (R-c, R-d): the DPC sends itself on while the one it comes from goes back to sleep. */
 
 typedef struct _RELAY
@@ -437,7 +438,7 @@ static VOID RelayOverIdleProcessors(VOID)
              Relay.Hop);
 }
 
-/* ------------------------------------------------------------------ Flushes from everywhere (L29). */
+/* ---------------------------------------------------------- Flushes from everywhere (L29). */
 
 static VOID SlowBook(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
 {

@@ -20,7 +20,7 @@
 #define MIXED_ACQUIRE 0x1008
 #define MIXED_RELEASE 0x1009
 
-/* ------------------------------------------------------------------ Order (L18). */
+/* ---------------------------------------------------------- Order (L18). */
 
 static KSPIN_LOCK Outer, Inner, SecondInner;
 
@@ -154,7 +154,7 @@ static VOID UnrankedLocksHaveNoOrder(VOID)
     TakeBoth(&Second, &First);
 }
 
-/* ------------------------------------------------------------------ Families. */
+/* ---------------------------------------------------------- Families. */
 
 static VOID AcquirePlain(PVOID Lock)
 {
@@ -213,7 +213,7 @@ static VOID MixedFamiliesStop(VOID)
                      &Lock);
 }
 
-/* ------------------------------------------------------------------ Interrupts stack their locks on
+/* ---------------------------------------------------------- Interrupts stack their locks on
  * the holder's, and take them off again. */
 
 #define LOWER_IRQL 5
@@ -291,7 +291,7 @@ static VOID InterruptsStackTheirLocks(VOID)
     IoDisconnectInterrupt(Lower);
 }
 
-/* ------------------------------------------------------------------ Hold times. */
+/* ---------------------------------------------------------- Hold times. */
 
 #define HOLD_US 2000
 

@@ -31,7 +31,7 @@ static WRITER Writers[MAXIMUM_PROCESSORS];
 static BOOLEAN MayHaveGaps;
 static volatile LONG64 LinesRead;
 
-/* ------------------------------------------------------------------ Lines and their reading. */
+/* ---------------------------------------------------------- Lines and their reading. */
 
 #define MARK "kt-log"
 
@@ -109,7 +109,7 @@ static ULONG64 StopReading(VOID)
     return Written;
 }
 
-/* ------------------------------------------------------------------ With room for all: nobody drains,
+/* ---------------------------------------------------------- With room for all: nobody drains,
  * for all are above PASSIVE_LEVEL until they have written. */
 
 static ULONG IsrVector;
@@ -219,7 +219,7 @@ static VOID FullRingIsDrainedByItsWriter(VOID)
     StopReading();
 }
 
-/* ------------------------------------------------------------------ Written and drained at once. */
+/* ---------------------------------------------------------- Written and drained at once. */
 
 static VOID WriteAndDrain(PVOID Context, ULONG Processor)
 {

@@ -65,18 +65,6 @@ VOID KtNicSettle(PDEVICE_OBJECT Device, PE1000_STATISTICS Statistics)
              KtNow() < End);
 }
 
-/* Waits, bounded, until the ISR has seen that many link causes. */
-static VOID KtAwaitCauses(PDEVICE_OBJECT Device, ULONG64 Wanted)
-{
-    ULONG64 End = KtNow() + HAND_SHAKE_LIMIT;
-    E1000_STATISTICS Statistics;
-
-    do
-    {
-        KtNicQuery(Device, &Statistics);
-    } while (Statistics.CausesSeen[LINK_CAUSE] < Wanted && KtNow() < End);
-}
-
 VOID KtCheckBooks(const E1000_STATISTICS *S)
 {
     ULONG64 Dropped = 0;
@@ -181,6 +169,18 @@ static VOID LineOverEveryProcessor(VOID)
 }
 
 #if DBG
+/* Waits, bounded, until the ISR has seen that many link causes. */
+static VOID KtAwaitCauses(PDEVICE_OBJECT Device, ULONG64 Wanted)
+{
+    ULONG64 End = KtNow() + HAND_SHAKE_LIMIT;
+    E1000_STATISTICS Statistics;
+
+    do
+    {
+        KtNicQuery(Device, &Statistics);
+    } while (Statistics.CausesSeen[LINK_CAUSE] < Wanted && KtNow() < End);
+}
+
 static E1000_TWIN KtSelectedTwin(VOID)
 {
     if (KI_TWIN(KiTwinNicNoLock))

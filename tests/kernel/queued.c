@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * queued.c - in-stack queued spin locks: exclusion under torture, first come first served, the IRQL,
- * and mistakes that a checked build reports. Laws L9-L12, L15, L17.
+ * queued.c - in-stack queued spin locks: exclusion under torture, first come first served, the
+ * IRQL, and mistakes that a checked build reports. Laws L9-L12, L15, L17.
  *
  * Order is tested by construction: while one processor holds the lock the others are sent to it one
  * by one, in a shuffled order, each when the lock's word shows that the one before is in the queue.
@@ -13,7 +13,7 @@ static VOID QueuedTorture(VOID)
     TortureRun(&TortureQueued);
 }
 
-/* ------------------------------------------------------------------ Order (L12, L17). */
+/* ---------------------------------------------------------- Order (L12, L17). */
 
 #define LIMIT KT_SECONDS(60)
 #define ARRIVALS (2 * MAXIMUM_PROCESSORS)
@@ -168,7 +168,7 @@ static VOID TicketOrder(VOID)
     ServedInOrder(&Kind);
 }
 
-/* ------------------------------------------------------------------ The IRQL and the word (L10). */
+/* ---------------------------------------------------------- The IRQL and the word (L10). */
 
 #define CHECK_IRQL(Expected)                                                                       \
     KT_CHECK(KeGetCurrentIrql() == (Expected), "IRQL %u, not %u", KeGetCurrentIrql(), (Expected))
@@ -220,7 +220,7 @@ static VOID AtDpcLevelLeavesTheIrql(VOID)
     }
 }
 
-/* ------------------------------------------------------------------ Mistakes (L10, L11). */
+/* ---------------------------------------------------------- Mistakes (L10, L11). */
 
 #define WRONG_IRQL 0xE5
 

@@ -5,8 +5,8 @@
  * Visitors go in, find the guarded word whole (L15) and nobody else there (L9), change it part by
  * part, and leave; the IRQL is what it must be inside and afterwards (L10). While inside they send
  * themselves the device's interrupt, whose ISR queues a DPC that wants the same lock: with a right
- * lock it waits for the release. In the end the visits that were counted outside are those that were
- * counted inside.
+ * lock it waits for the release. In the end the visits that were counted outside are those that
+ * were counted inside.
  *
  * Everybody must get in often enough (L17). A lock that stops handing over would hang the run, so
  * processor 0's clock interrupt, which comes also to one that spins, counts ticks without a visit;
