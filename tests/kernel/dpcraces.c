@@ -293,9 +293,75 @@ static VOID RemoveRacesWithRun(VOID)
     KtNote("%lld inserted, %lld removed, %lld ran", Book->Inserted, Book->Removed, Book->Runs);
 }
 
+/* ------------------------------------------------------------------ Insert against insert (L19,
+ * L20): the DPC has no target, so each processor would put it in a queue of its own, under a lock
+ * of its own. All are at DISPATCH_LEVEL until they have compared. */
+
+typedef struct _CLAIM
+{
+    KDPC Dpc;
+    volatile LONG Started, Compared, Finished; /* by each, once a round */
+    volatile LONG Queued;                      /* insertions that said TRUE */
+    volatile LONG Runs;
+    volatile LONG Stop; /* written by processor 0, read after all have compared */
+} CLAIM, *PCLAIM;
+
+static VOID CountClaim(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
+{
+    PCLAIM Claim = Context;
+
+    UNREFERENCED_PARAMETER(Dpc);
+    UNREFERENCED_PARAMETER(Argument1);
+    UNREFERENCED_PARAMETER(Argument2);
+    InterlockedIncrement(&Claim->Runs);
+}
+
+static VOID AwaitAll(volatile LONG *Counter, LONG Round)
+{
+    LONG Wanted = Round * (LONG)KtProcessors();
+
+    InterlockedIncrement(Counter);
+    while (ReadAcquire(Counter) < Wanted)
+    {
+        YieldProcessor();
+    }
+}
+
+static VOID ClaimAtOnce(PVOID Context, ULONG Processor)
+{
+    PCLAIM Claim = Context;
+    ULONG64 End = KtNow() + KtBudget();
+
+    for (LONG Round = 1; !Claim->Stop; Round++)
+    {
+        KIRQL OldIrql = KeRaiseIrqlToDpcLevel();
+
+        AwaitAll(&Claim->Started, Round);
+        InterlockedExchangeAdd(&Claim->Queued, KeInsertQueueDpc(&Claim->Dpc, NULL, NULL));
+        if (Processor == 0 && (KtNow() >= End || KtHasFailed()))
+        {
+            Claim->Stop = TRUE;
+        }
+        AwaitAll(&Claim->Compared, Round);
+        KT_CHECK(Claim->Queued == Round, "%d insertions in %d rounds", Claim->Queued, Round);
+        KeLowerIrql(OldIrql);
+        AwaitAll(&Claim->Finished, Round); /* it has run */
+        KT_CHECK(Claim->Runs == Round, "%d runs in %d rounds", Claim->Runs, Round);
+    }
+}
+
+static VOID OneInsertionQueues(VOID)
+{
+    static CLAIM Claim;
+
+    RtlZeroMemory(&Claim, sizeof(Claim));
+    KeInitializeDpc(&Claim.Dpc, CountClaim, &Claim);
+    KtParallel(ClaimAtOnce, &Claim);
+    KtNote("%d rounds", Claim.Queued);
+}
+
 /* ---------------------------------------------------------- Nothing due is left behind (L27,
- * L30, L32): when a thread goes on at PASSIVE_LEVEL, what interrupts of its processor queued has
- * run.
+ * L30, L32): when a thread goes on at PASSIVE_LEVEL, what its processor's interrupts queued has run.
  * Inserted and Runs are of one processor, so program order is all it takes to compare them. */
 
 typedef struct DECLSPEC_ALIGN(64) _DUE_CPU
@@ -481,6 +547,7 @@ static VOID FlushesFromEverywhere(VOID)
 static const KT_CASE Cases[] = {
     {"dpc-L21-L24-storm-from-everywhere", StormFromEverywhere, 0, FALSE},
     {"dpc-R-r-storm-on-one", StormOnOneDpc, 0, FALSE},
+    {"dpc-L19-one-insertion-queues", OneInsertionQueues, 0, FALSE},
     {"dpc-R-a-remove-races-with-run", RemoveRacesWithRun, 2, FALSE},
     {"dpc-L30-L32-nothing-due-is-left", NothingDueIsLeft, 0, FALSE},
     {"dpc-R-d-relay-over-idle", RelayOverIdleProcessors, 2, FALSE},

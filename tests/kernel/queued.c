@@ -23,6 +23,7 @@ typedef struct _ORDER_KIND
 {
     VOID (*Acquire)(PKSPIN_LOCK Lock, PKLOCK_QUEUE_HANDLE Handle);
     VOID (*Release)(PKSPIN_LOCK Lock, PKLOCK_QUEUE_HANDLE Handle);
+    BOOLEAN Tickets;
 } ORDER_KIND;
 
 typedef struct _ORDER
@@ -117,6 +118,19 @@ static VOID CheckOrder(PORDER This)
     KT_CHECK(KeTestSpinLock(&This->Lock), "word %llx in the end", This->Lock);
 }
 
+/* A ticket lock's counters wrap somewhere among the waiters. */
+static VOID InitializeWord(PORDER This, PKT_RANDOM Random)
+{
+    KI_SPIN_LOCK Lock = {.Word = 0};
+
+    if (This->Kind->Tickets)
+    {
+        Lock.Next = (KI_TICKET)(0 - 1 - KtRandom(Random) % KtProcessors());
+        Lock.Serving = Lock.Next;
+    }
+    This->Lock = Lock.Word;
+}
+
 static VOID ServedInOrder(const ORDER_KIND *Kind)
 {
     ULONG64 End = KtNow() + KtBudget();
@@ -127,6 +141,7 @@ static VOID ServedInOrder(const ORDER_KIND *Kind)
     Order.Kind = Kind;
     do
     {
+        InitializeWord(&Order, &Random);
         ShuffleOthers(&Order, &Random);
         QueueAndServe(&Order);
         CheckOrder(&Order);
@@ -156,14 +171,14 @@ static VOID ReleasePlain(PKSPIN_LOCK Lock, PKLOCK_QUEUE_HANDLE Handle)
 
 static VOID QueuedOrder(VOID)
 {
-    static const ORDER_KIND Kind = {AcquireQueued, ReleaseQueued};
+    static const ORDER_KIND Kind = {AcquireQueued, ReleaseQueued, FALSE};
 
     ServedInOrder(&Kind);
 }
 
 static VOID TicketOrder(VOID)
 {
-    static const ORDER_KIND Kind = {AcquirePlain, ReleasePlain};
+    static const ORDER_KIND Kind = {AcquirePlain, ReleasePlain, TRUE};
 
     ServedInOrder(&Kind);
 }

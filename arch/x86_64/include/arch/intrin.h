@@ -66,6 +66,9 @@ INTRINSIC VOID ArchEnableAndHalt(VOID)
     __asm__ volatile("sti; hlt" ::: "memory");
 }
 
+/* The vector's handler, as if interrupted, but the APIC knows nothing of it: no in-service bit. */
+#define ArchSoftwareInterrupt(Vector) __asm__ volatile("int %0" ::"i"(Vector) : "memory")
+
 INTRINSIC ULONG64 __readeflags(VOID)
 {
     ULONG64 Flags;
