@@ -226,7 +226,10 @@ VOID KiLogDrain(VOID)
 
 VOID KiSetLogSink(KI_LOG_SINK *Sink)
 {
-    KiLogDrain();
+    do
+    {
+        KiLogDrain(); /* returns at once if another processor is at it */
+    } while (ReadAcquire(&KiLogDraining) || KiLogIsWaiting());
     WritePointerRelease(&KiLogSink, Sink);
 }
 

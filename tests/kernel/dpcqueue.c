@@ -260,6 +260,28 @@ static VOID CrossfireWorker(PVOID Context, ULONG Processor)
     }
 }
 
+/* The same without chance: another processor has set Requested, and has yet to interrupt. */
+static VOID MediumHasRunWhileAsked(VOID)
+{
+    PKI_DPC_QUEUE Queue = &KiGetCurrentPrcb()->Dpc;
+    COUNTED_DPC Counted;
+
+    for (KIRQL Level = PASSIVE_LEVEL; Level <= APC_LEVEL; Level++)
+    {
+        KIRQL OldIrql;
+
+        InitializeCounted(&Counted, MediumImportance);
+        KeRaiseIrql(Level, &OldIrql);
+        Queue->Requested = TRUE;
+        Insert(&Counted);
+        KT_CHECK(Counted.Runs == 1, "IRQL %u: %d runs when the insertion returned", Level,
+                 Counted.Runs);
+        KT_CHECK(!Queue->Requested, "IRQL %u: requested, with the queue drained", Level);
+        KeLowerIrql(OldIrql);
+        KeFlushQueuedDpcs(); /* Counted is on this stack */
+    }
+}
+
 static VOID MediumHasRunUnderFire(VOID)
 {
     static CROSSFIRE Crossfire;
@@ -522,6 +544,7 @@ static const KT_CASE Cases[] = {
     {"dpc-L27-own-queue-asks", OwnQueueAsks, 0, FALSE},
     {"dpc-L27-other-queue-asks", OtherQueueAsks, 2, FALSE},
     {"dpc-R-b-removed-then-inserted", RemovedThenInserted, 2, FALSE},
+    {"dpc-L27-medium-while-asked", MediumHasRunWhileAsked, 0, FALSE},
     {"dpc-L27-medium-under-fire", MediumHasRunUnderFire, 2, FALSE},
     {"dpc-L23-untargeted-runs-here", UntargetedRunsWhereInserted, 0, FALSE},
     {"dpc-L28-next-insertion-moves", NextInsertionMoves, 2, FALSE},

@@ -361,7 +361,7 @@ static VOID OneInsertionQueues(VOID)
 }
 
 /* ---------------------------------------------------------- Nothing due is left behind (L27,
- * L30, L32): when a thread goes on at PASSIVE_LEVEL, what its processor's interrupts queued has run.
+ * L30, L32): when a thread goes on at PASSIVE_LEVEL, what interrupts queued here has run.
  * Inserted and Runs are of one processor, so program order is all it takes to compare them. */
 
 typedef struct DECLSPEC_ALIGN(64) _DUE_CPU
@@ -462,6 +462,39 @@ static VOID NothingDueIsLeft(VOID)
 /* ---------------------------------------------------------- Round and round over idle
  * processors (R-c, R-d): the DPC sends itself on while the one it comes from goes back to sleep. */
 
+/* Low asks a busy processor for nothing, and an idle one has no tick: whoever inserts while the
+ * other goes from one to the other must be seen by one side. */
+static VOID SayAndReturn(PVOID Context, ULONG Processor)
+{
+    UNREFERENCED_PARAMETER(Processor);
+    WriteRelease((volatile LONG *)Context, TRUE);
+}
+
+static VOID LowWhileGoingIdle(VOID)
+{
+    PBOOK Book = &Storm.Book[0];
+    PKT_RANDOM Random = &Storm.Cpus[0].FromThread;
+
+    PrepareStorm(1, FALSE);
+    KeSetImportanceDpc(&Book->Dpc, LowImportance);
+    Target(&Book->Dpc, 1);
+    for (ULONG Round = 0; GoesOn(Round, Storm.End); Round++)
+    {
+        volatile LONG Returning = FALSE;
+        KT_JOB Job;
+
+        KtStart(&Job, 1, SayAndReturn, (PVOID)&Returning);
+        KT_CHECK(KtWaitFor(&Returning, TRUE, LIMIT), "round %u: no work was done", Round);
+        for (ULONG64 Delay = KtRandom(Random) % 16; Delay != 0; Delay--)
+        {
+            YieldProcessor();
+        }
+        InsertBook(Book, Round);
+        AwaitBalance(Book, 0);
+        KtJoin(&Job);
+    }
+}
+
 typedef struct _RELAY
 {
     KDPC Dpc;
@@ -550,7 +583,8 @@ static const KT_CASE Cases[] = {
     {"dpc-L19-one-insertion-queues", OneInsertionQueues, 0, FALSE},
     {"dpc-R-a-remove-races-with-run", RemoveRacesWithRun, 2, FALSE},
     {"dpc-L30-L32-nothing-due-is-left", NothingDueIsLeft, 0, FALSE},
-    {"dpc-R-d-relay-over-idle", RelayOverIdleProcessors, 2, FALSE},
+    {"dpc-R-d-while-going-idle", LowWhileGoingIdle, 2, FALSE},
+    {"dpc-R-d-relay-over-idle", RelayOverIdleProcessors, 3, FALSE},
     {"dpc-L29-flushes-from-everywhere", FlushesFromEverywhere, 0, FALSE},
 };
 

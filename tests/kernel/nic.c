@@ -177,6 +177,7 @@ static VOID KtAwaitCauses(PDEVICE_OBJECT Device, ULONG64 Wanted)
 
     do
     {
+        KeStallExecutionProcessor(QUIET_US); /* asking takes the lock that keeps the ISR out */
         KtNicQuery(Device, &Statistics);
     } while (Statistics.CausesSeen[LINK_CAUSE] < Wanted && KtNow() < End);
 }

@@ -17,6 +17,7 @@
 #include <arch/hal.h>
 #include <clock.h>
 #include <interrupt.h>
+#include <twin.h>
 
 #include "trapkit.h"
 
@@ -278,6 +279,12 @@ static VOID InitializeWords(const TORTURE_KIND *Kind)
     Torture.Interrupt.SpinLock = Lock.Word;
 }
 
+/* A broken lock is hunted until it is caught. */
+static BOOLEAN LockTwinIsOn(VOID)
+{
+    return KI_TWIN(KiTwinTicketNoAtomic) || KI_TWIN(KiTwinRaiseAfterDraw);
+}
+
 static NTSTATUS Prepare(const TORTURE_KIND *Kind)
 {
     RtlZeroMemory(&Torture, sizeof(Torture));
@@ -340,7 +347,7 @@ ULONG TortureRun(const TORTURE_KIND *Kind)
         return 0;
     }
     HalpSetVectorRoutine(CLOCK_VECTOR, WatchFromClock);
-    Torture.End = KtNow() + (Kind->Busted ? CATCH_LIMIT : KtBudget());
+    Torture.End = KtNow() + (Kind->Busted || LockTwinIsOn() ? CATCH_LIMIT : KtBudget());
     KtParallel(VisitFromThread, NULL);
     KeFlushQueuedDpcs(); /* the interrupts that were sent have come; their DPCs are queued */
     KeFlushQueuedDpcs();
