@@ -203,7 +203,8 @@ static VOID StateArea(VOID)
     PDEVICE_OBJECT Device = KtNic();
     ULONG Twin = KtSelectedTwin();
     ULONG Target = KeQueryActiveProcessorCountEx(0) - 1;
-    E1000_DELAY Delay = {.Microseconds = 100, .Seed = (ULONG)KiOptions.Seed, .Fires = AREA_FIRES};
+    E1000_DELAY Delay = {
+        .Microseconds = E1000_DELAY_MAXIMUM, .Seed = (ULONG)KiOptions.Seed, .Fires = AREA_FIRES};
     E1000_DELAY None = {0};
     E1000_STATISTICS Before, After;
 
