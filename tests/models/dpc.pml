@@ -31,18 +31,22 @@
  *             or above it whoever lowers this CPU's IRQL will. The exception is a caller below
  *             DISPATCH_LEVEL who keeps interrupts off: it sends 0x2F to itself.
  *   Drain     At DISPATCH_LEVEL. Interrupts off, lock. If the queue is empty: clear Requested,
- *             unlock, lower the IRQL, interrupts on. Otherwise unlink one, copy all that is
- *             needed from it, and store 0 in DpcData last of all: from that store on the KDPC
- *             belongs to whoever inserts it next. Unlock, interrupts on, run it, again.
- *             To clear Requested each time that the lock is taken is as good (CLEAR_EACH_TIME,
- *             proved as well), but then a CPU that is draining is sent more 0x2F than it needs.
+ *             unlock, interrupts on, lower the IRQL, and look at Requested again: an ISR may have
+ *             inserted at DISPATCH_LEVEL, and its exit left that to us. An interrupt's exit looks
+ *             with interrupts off, then restores CR8 and returns. Otherwise unlink one, copy all
+ *             that is needed from it, and store 0 in DpcData last of all: from that store on the
+ *             KDPC belongs to whoever inserts it next. Unlock, interrupts on, run it, again.
+ *             To keep interrupts off from the look that finds the queue empty until CR8 is
+ *             restored is as good, and needs no second look (INTERRUPTS_STAY_OFF, proved as well);
+ *             so is to clear Requested each time that the lock is taken (CLEAR_EACH_TIME, proved
+ *             as well), but then a CPU that is draining is sent more 0x2F than it needs.
  *   Remove    Interrupts off. Read DpcData; 0: FALSE. Lock the queue that it names (not the one
  *             that Number names), and look again: if DpcData has changed, FALSE, for there was a
  *             moment when the KDPC was not queued. Otherwise unlink, store 0 last, TRUE. Requested
  *             stays as it is: whoever has been asked to look still comes, and clears it.
  *   Lower     Write CR8, then read Requested. An interrupt exit does the same, interrupts off.
- *   Idle      Interrupts off, lock. Empty: set Idle, unlock, sti and hlt as one step; clear Idle
- *             after hlt. Not empty: drain.
+ *   Idle      Interrupts off, lock. Empty: set Idle, unlock, sti and hlt as one step. Not empty:
+ *             drain. Idle stays set until the CPU has something else to do.
  *
  * STEPS
  *   One Promela step (a statement, an atomic or a d_step) holds at most one event that another CPU
@@ -66,6 +70,8 @@
  * MUTANTS, and what each removes
  *   MUTANT_CLEARED_OUTSIDE_LOCK   Requested is cleared under the lock that saw the queue empty
  *   MUTANT_CHECK_BEFORE_LOWER     KeLowerIrql: first CR8, then the check
+ *   MUTANT_NO_SECOND_LOOK         the look at Requested after a drain, in KiDrainAfterLower
+ *   MUTANT_NO_LOOK_AT_EXIT        the same at an interrupt's exit
  *   MUTANT_CHECK_DEPTH            the check looks at the flag: after a remove (R-b) the depth is 0,
  *                                 the flag stays set for ever, and nobody is asked again
  *   MUTANT_IDLE_CHECKS_EARLY      the idle check: with interrupts off, and together with Idle = 1
@@ -114,7 +120,7 @@ byte Top[CPUS];
 bit Lock[CPUS];      /* taken with interrupts off                                      */
 byte Queue[CPUS];    /* the list, as a set: bit d is KDPC d. Under Lock                */
 bit Requested[CPUS]; /* somebody will look. Written under Lock, read by its CPU freely */
-bit Idle[CPUS];      /* set under Lock, cleared by its CPU freely                      */
+bit Idle[CPUS];      /* set under Lock, by a CPU that has nothing else to do any more   */
 
 /* The KDPCs. A queue is named by its CPU's number + 1; a target the same way, 0 being none. */
 #define QUEUE_OF(cpu) ((cpu) + 1)
@@ -309,7 +315,7 @@ inline RaiseToDrain()
     Irql[me] = DISPATCH_LEVEL
 }
 
-/* CR8 = PASSIVE_LEVEL with interrupts off, then sti, or the iretq of an interrupt that drains. */
+/* CR8 = PASSIVE_LEVEL with interrupts off, then the iretq of an interrupt that drains, or sti. */
 inline LeaveDispatchLevel()
 {
     Irql[me] = PASSIVE_LEVEL;
@@ -318,8 +324,8 @@ inline LeaveDispatchLevel()
 }
 
 /*
- * KiRetireDpcList: from DISPATCH_LEVEL back to PASSIVE_LEVEL, and to the thread if an interrupt
- * drains; interrupts are off from the look that finds the queue empty until after that.
+ * KiRetireDpcList. With INTERRUPTS_STAY_OFF also the way from DISPATCH_LEVEL back to PASSIVE_LEVEL,
+ * and to the thread if an interrupt drains.
  */
 inline Retire()
 {
@@ -335,7 +341,11 @@ inline Retire()
            :: Queue[me] == 0 ->
 #ifndef MUTANT_CLEARED_OUTSIDE_LOCK
                Requested[me] = 0;
+#endif
+#ifdef INTERRUPTS_STAY_OFF
                LeaveDispatchLevel();
+#else
+               InterruptsOn[me] = 1;
 #endif
                Lock[me] = 0;
                break
@@ -360,8 +370,7 @@ inline Retire()
        fi
     od;
 #ifdef MUTANT_CLEARED_OUTSIDE_LOCK
-    Requested[me] = 0;
-    d_step { LeaveDispatchLevel() }
+    Requested[me] = 0
 #endif
 }
 
@@ -370,6 +379,46 @@ inline Retire()
 #else
 #define MUST_DRAIN (Requested[me])
 #endif
+
+/* KiDrainAfterLower: at PASSIVE_LEVEL before and after. */
+inline DrainAfterLower()
+{
+#ifdef INTERRUPTS_STAY_OFF
+    d_step { RaiseToDrain() };
+    Retire()
+#else
+    do
+    :: d_step { RaiseToDrain() };
+       Retire();
+       Irql[me] = PASSIVE_LEVEL;
+       if
+#ifndef MUTANT_NO_SECOND_LOOK
+       :: MUST_DRAIN
+#endif
+       :: else -> break
+       fi
+    od
+#endif
+}
+
+/* KiInterruptExit, once it is at DISPATCH_LEVEL: drains and returns to the thread. */
+inline DrainAtExit()
+{
+#ifdef INTERRUPTS_STAY_OFF
+    Retire()
+#else
+    do
+    :: Retire();
+       InterruptsOn[me] = 0;
+       if
+#ifndef MUTANT_NO_LOOK_AT_EXIT
+       :: MUST_DRAIN -> InterruptsOn[me] = 1
+#endif
+       :: else -> d_step { LeaveDispatchLevel() }; break
+       fi
+    od
+#endif
+}
 
 proctype Thread(byte me) provided (Top[me] == THREAD && !Halted[me])
 {
@@ -397,8 +446,7 @@ proctype Thread(byte me) provided (Top[me] == THREAD && !Halted[me])
        drain = MUST_DRAIN;
 lowered:
        if
-       :: d_step { drain -> drain = 0; RaiseToDrain() };
-          Retire()
+       :: drain -> drain = 0; DrainAfterLower()
        :: else
        fi
     :: atomic {
@@ -432,13 +480,12 @@ end_busy:
        };
 #endif
 end_halted: /* an interrupt has ended the hlt, and has returned */
-       Idle[me] = 0
-    :: atomic { !Lock[me] && Queue[me] != 0 -> RaiseToDrain() };
-       Retire()
+       true
+    :: !Lock[me] && Queue[me] != 0 -> DrainAfterLower()
     od
 }
 
-/* Vector 0x2F. It is EOIed at once; Retire ends with the iretq. */
+/* Vector 0x2F. It is EOIed at once. */
 proctype DispatchInterrupt(byte me) provided (Top[me] != DEVICE)
 {
     byte d, queue;
@@ -452,10 +499,9 @@ end_waiting:
            Irr2F[me] = 0;
            Halted[me] = 0;
            Top[me] = DISPATCH;
-           InterruptsOn[me] = 0;
            RaiseToDrain()
        };
-       Retire()
+       DrainAtExit()
     od
 }
 
@@ -480,11 +526,10 @@ end_waiting:
        if
        :: atomic {
               savedIrql < DISPATCH_LEVEL && MUST_DRAIN ->
-              InterruptsOn[me] = 0;
               Irql[me] = savedIrql;
               RaiseToDrain()
           };
-          Retire()
+          DrainAtExit()
        :: d_step {
               !(savedIrql < DISPATCH_LEVEL && MUST_DRAIN) ->
               Irql[me] = savedIrql;
@@ -526,7 +571,9 @@ init
         {
             assert((Queue[i] & Urgent) == 0);
             assert(Queue[i] == 0 || Busy[i]);
-#ifndef MUTANT_CHECK_DEPTH /* a request left over is no harm yet: let it lose a DPC */
+/* A request left over is no harm yet: these are to lose a DPC. */
+#if !defined(MUTANT_CHECK_DEPTH) && !defined(MUTANT_NO_SECOND_LOOK) && \
+    !defined(MUTANT_NO_LOOK_AT_EXIT)
             assert(!Requested[i])
 #endif
         };
