@@ -449,6 +449,7 @@ static VOID NothingDueIsLeft(VOID)
     DueVector = KtUnusedVector(DEVICE_IRQL, 0);
     Interrupt = KtConnect(DueVector, DEVICE_IRQL, NULL, LevelSensitive, FALSE, DueIsr, NULL);
     KtParallel(DueWorker, NULL);
+    KeFlushQueuedDpcs(); /* a DPC has run everywhere: each interrupt that was sent has been taken */
     IoDisconnectInterrupt(Interrupt);
     KeFlushQueuedDpcs();
     for (ULONG Processor = 0; Processor < KtProcessors(); Processor++)

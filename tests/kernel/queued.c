@@ -8,6 +8,9 @@
  */
 #include "spintorture.h"
 
+#include <arch/hal.h>
+#include <clock.h>
+
 static VOID QueuedTorture(VOID)
 {
     TortureRun(&TortureQueued);
@@ -169,18 +172,123 @@ static VOID ReleasePlain(PKSPIN_LOCK Lock, PKLOCK_QUEUE_HANDLE Handle)
     KeReleaseSpinLock(Lock, Handle->OldIrql);
 }
 
+static const ORDER_KIND QueuedKind = {AcquireQueued, ReleaseQueued, FALSE};
+static const ORDER_KIND TicketKind = {AcquirePlain, ReleasePlain, TRUE};
+
 static VOID QueuedOrder(VOID)
 {
-    static const ORDER_KIND Kind = {AcquireQueued, ReleaseQueued, FALSE};
-
-    ServedInOrder(&Kind);
+    ServedInOrder(&QueuedKind);
 }
 
 static VOID TicketOrder(VOID)
 {
-    static const ORDER_KIND Kind = {AcquirePlain, ReleasePlain, TRUE};
+    ServedInOrder(&TicketKind);
+}
 
-    ServedInOrder(&Kind);
+/* ---------------------------------------------------------- Whoever waits has raised his IRQL
+ * before (L10): a DPC that becomes due meanwhile does not run on top of him. The holder is made up,
+ * and lets go from this processor's clock interrupt; so it takes one processor only. */
+
+#define TICK_TO_QUEUE 1
+#define TICK_TO_SERVE 3
+
+static struct
+{
+    const ORDER_KIND *Kind;
+    KSPIN_LOCK Lock;
+    KSPIN_LOCK_QUEUE Holder; /* of a queued lock */
+    ULONG Processor;
+    KDPC Dpc;
+    LONG Ticks; /* since somebody waits */
+    volatile LONG Runs;
+    LONG RunsMeanwhile;
+} Wait;
+
+static VOID CountRun(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
+{
+    UNREFERENCED_PARAMETER(Dpc);
+    UNREFERENCED_PARAMETER(Context);
+    UNREFERENCED_PARAMETER(Argument1);
+    UNREFERENCED_PARAMETER(Argument2);
+    Wait.Runs++;
+}
+
+static VOID HoldByNobody(const ORDER_KIND *Kind)
+{
+    RtlZeroMemory(&Wait, sizeof(Wait));
+    Wait.Kind = Kind;
+    Wait.Processor = KeGetCurrentProcessorIndex();
+    KeInitializeDpc(&Wait.Dpc, CountRun, NULL);
+    if (Kind->Tickets)
+    {
+        ((PKI_SPIN_LOCK)&Wait.Lock)->Next = 1;
+    }
+    else
+    {
+        Wait.Lock = (KSPIN_LOCK)&Wait.Holder;
+    }
+}
+
+static BOOLEAN SomebodyWaits(VOID)
+{
+    return Wait.Kind->Tickets ? ((PKI_SPIN_LOCK)&Wait.Lock)->Next == 2 : Wait.Holder.Next != NULL;
+}
+
+static VOID LetGo(VOID)
+{
+    if (Wait.Kind->Tickets)
+    {
+        ((PKI_SPIN_LOCK)&Wait.Lock)->Serving = 1;
+    }
+    else
+    {
+        Wait.Holder.Next->Lock = &Wait.Lock;
+    }
+}
+
+static VOID LetGoFromClock(PKTRAP_FRAME Frame)
+{
+    KiClockInterrupt(Frame);
+    if (KeGetCurrentProcessorIndex() != Wait.Processor || !SomebodyWaits())
+    {
+        return;
+    }
+    Wait.Ticks++;
+    if (Wait.Ticks == TICK_TO_QUEUE)
+    {
+        KeInsertQueueDpc(&Wait.Dpc, NULL, NULL);
+    }
+    if (Wait.Ticks == TICK_TO_SERVE)
+    {
+        Wait.RunsMeanwhile = Wait.Runs;
+        LetGo();
+    }
+}
+
+static VOID WaitsRaised(const ORDER_KIND *Kind)
+{
+    KLOCK_QUEUE_HANDLE Handle;
+
+    HoldByNobody(Kind);
+    HalpSetVectorRoutine(CLOCK_VECTOR, LetGoFromClock);
+    Kind->Acquire(&Wait.Lock, &Handle);
+    HalpSetVectorRoutine(CLOCK_VECTOR, KiClockInterrupt);
+    KT_CHECK(Wait.Ticks >= TICK_TO_SERVE, "it did not wait: %d ticks", Wait.Ticks);
+    KT_CHECK(Wait.RunsMeanwhile == 0, "the DPC ran on top of a waiter, %d", Wait.RunsMeanwhile);
+    KT_CHECK(Wait.Runs == 0, "the DPC ran on top of the holder, %d", Wait.Runs);
+    Kind->Release(&Wait.Lock, &Handle);
+    KT_CHECK(Wait.Runs == 1, "%d runs after the release", Wait.Runs);
+    KT_CHECK(KeTestSpinLock(&Wait.Lock), "word %llx in the end", Wait.Lock);
+}
+
+static VOID QueuedWaitsRaised(VOID)
+{
+    WaitsRaised(&QueuedKind);
+}
+
+static VOID TicketWaitsRaised(VOID)
+{
+    WaitsRaised(&TicketKind);
 }
 
 /* ---------------------------------------------------------- The IRQL and the word (L10). */
@@ -280,6 +388,8 @@ static VOID MistakesStop(VOID)
 }
 
 static const KT_CASE Cases[] = {
+    {"spin-L10-waits-raised", TicketWaitsRaised, 0, FALSE},
+    {"queued-L10-waits-raised", QueuedWaitsRaised, 0, FALSE},
     {"queued-L10-raise-and-restore", AcquireRaisesAndReleaseRestores, 0, FALSE},
     {"queued-L10-at-dpc-level", AtDpcLevelLeavesTheIrql, 0, FALSE},
     {"queued-L11-mistakes-stop", MistakesStop, 0, TRUE},
