@@ -30,7 +30,7 @@ CFLAGS := -std=gnu11 -O2 -g -DDBG=$(DBG) $(INCLUDES) \
     -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
     -Wno-multichar -Wframe-larger-than=4096
 ASFLAGS := -f elf64 -g -F dwarf -w+error -I$(OUT)/
-LDFLAGS := -nostdlib -static --no-warn-rwx-segments -z max-page-size=4096 -z noexecstack --build-id=none -T linker.ld
+LDFLAGS := -nostdlib -static -z max-page-size=4096 -z noexecstack --build-id=none -T linker.ld
 
 C_SOURCES := $(sort $(wildcard boot/*.c arch/x86_64/*/*.c kernel/*/*.c drivers/*.c drivers/*/*.c \
     lib/*.c tests/kernel/*.c tests/bench/*.c))
@@ -53,7 +53,7 @@ help:
 #: make iso                 ... and interlock.iso, for BIOS and UEFI, CD and USB stick
 #: make run [SMP=4] [UEFI=1] [MACHINE=pc|q35] [NIC=e1000] [WINDOW=1]   boot it in QEMU
 #: make test                everything that must pass; test-host, test-guest [SMP="1 4"] [T=glob]
-#: make test-long           the long torture
+#: make test-long           that, and the configurations that are left out of it for time
 #: make ping                raw ARP and ICMP to a running `make run`
 #: make bench               measure, on the free build; table and JSON
 #: make models              check the protocol models, and that their mutants fail

@@ -389,33 +389,33 @@ VOID IoDisconnectInterruptEx(PIO_DISCONNECT_INTERRUPT_PARAMETERS Parameters);
 FORCEINLINE UCHAR READ_REGISTER_UCHAR(volatile UCHAR *Register)
 {
     UCHAR Value = *Register;
-    KeMemoryBarrierWithoutFence();
+    KeMemoryBarrierWithoutFence(); /* pairs with: the device's own order */
     return Value;
 }
 
 FORCEINLINE USHORT READ_REGISTER_USHORT(volatile USHORT *Register)
 {
     USHORT Value = *Register;
-    KeMemoryBarrierWithoutFence();
+    KeMemoryBarrierWithoutFence(); /* pairs with: the device's own order */
     return Value;
 }
 
 FORCEINLINE ULONG READ_REGISTER_ULONG(volatile ULONG *Register)
 {
     ULONG Value = *Register;
-    KeMemoryBarrierWithoutFence();
+    KeMemoryBarrierWithoutFence(); /* pairs with: the device's own order */
     return Value;
 }
 
 FORCEINLINE VOID WRITE_REGISTER_UCHAR(volatile UCHAR *Register, UCHAR Value)
 {
-    KeMemoryBarrierWithoutFence();
+    KeMemoryBarrierWithoutFence(); /* pairs with: the device's read of what this announces */
     *Register = Value;
 }
 
 FORCEINLINE VOID WRITE_REGISTER_USHORT(volatile USHORT *Register, USHORT Value)
 {
-    KeMemoryBarrierWithoutFence();
+    KeMemoryBarrierWithoutFence(); /* pairs with: the device's read of what this announces */
     *Register = Value;
 }
 
@@ -423,7 +423,7 @@ FORCEINLINE VOID WRITE_REGISTER_USHORT(volatile USHORT *Register, USHORT Value)
  * keeps stores in order, and the compiler is told to. */
 FORCEINLINE VOID WRITE_REGISTER_ULONG(volatile ULONG *Register, ULONG Value)
 {
-    KeMemoryBarrierWithoutFence();
+    KeMemoryBarrierWithoutFence(); /* pairs with: the device's read of what this announces */
     *Register = Value;
 }
 

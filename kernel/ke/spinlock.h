@@ -49,8 +49,8 @@ FORCEINLINE VOID KiDrawTicket(PKI_SPIN_LOCK Lock)
     {
         KiWaitForTicket(Lock, Ticket);
     }
-    /* Acquire: the compiler is all that has to be stopped. pairs with: KiGiveTicket */
-    KeMemoryBarrierWithoutFence();
+    /* Acquire: the compiler is all that has to be stopped. */
+    KeMemoryBarrierWithoutFence(); /* pairs with: KiGiveTicket */
 }
 
 /* (n, s) -> (n, s + 1). Only the holder writes Serving, so one ordinary add does it, and an x86
@@ -58,9 +58,9 @@ FORCEINLINE VOID KiDrawTicket(PKI_SPIN_LOCK Lock)
  * KiWaitForTicket */
 FORCEINLINE VOID KiGiveTicket(PKI_SPIN_LOCK Lock)
 {
-    KeMemoryBarrierWithoutFence();
+    KeMemoryBarrierWithoutFence(); /* pairs with: KiDrawTicket and KiWaitForTicket */
     Lock->Serving++;
-    KeMemoryBarrierWithoutFence();
+    KeMemoryBarrierWithoutFence(); /* pairs with: none; it only keeps the store from waiting */
 }
 
 /* KeAcquireSpinLockAtDpcLevel, and its partner, for the kernel itself. */

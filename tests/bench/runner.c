@@ -5,8 +5,7 @@
 #include <arch/hal.h>
 #include <start.h>
 
-#define LOG_PORT 0
-#define RESULT_PORT 1
+#include "../kernel/runner.h"
 
 #define GROUPS(Group)                                                                              \
     Group(KbBasicGroup) Group(KbLockGroup) Group(KbDpcGroup) Group(KbInterruptGroup)               \
@@ -30,19 +29,6 @@ static struct
     ULONG Count;
     ULONG64 Values[KB_MAXIMUM_SAMPLES];
 } KbSeries;
-
-static VOID KbPrint(PCSTR Format, ...) __attribute__((format(printf, 1, 2)));
-
-static VOID KbPrint(PCSTR Format, ...)
-{
-    CHAR Line[320];
-    va_list Arguments;
-
-    va_start(Arguments, Format);
-    RtlStringCbVPrintfA(Line, sizeof(Line), Format, Arguments);
-    va_end(Arguments);
-    HalpSerialWrite(HalpSerialPresent(RESULT_PORT) ? RESULT_PORT : LOG_PORT, Line, strlen(Line));
-}
 
 VOID KbBegin(PCSTR Name, PCSTR Unit, ULONG Per)
 {
@@ -86,7 +72,7 @@ VOID KbEnd(VOID)
         return;
     }
     KbSort();
-    KbPrint("{\"bench\":\"%s\",\"unit\":\"%s\",\"per\":%u,\"min\":%llu,\"median\":%llu,"
+    KtPrint("{\"bench\":\"%s\",\"unit\":\"%s\",\"per\":%u,\"min\":%llu,\"median\":%llu,"
             "\"max\":%llu,\"n\":%u}\n",
             KbSeries.Name, KbSeries.Unit, KbSeries.Per, KbSeries.Values[0],
             KbSeries.Values[Count / 2], KbSeries.Values[Count - 1], Count);
@@ -115,7 +101,7 @@ static VOID KbMeasureEmpty(VOID)
 
 VOID KtRunBenchmarks(PCSTR Pattern)
 {
-    KbPrint("{\"machine\":{\"build\":\"%s\",\"cpus\":%u,\"hz\":%llu}}\n", DBG ? "checked" : "free",
+    KtPrint("{\"machine\":{\"build\":\"%s\",\"cpus\":%u,\"hz\":%llu}}\n", DBG ? "checked" : "free",
             KtProcessors(), HalpCounterFrequency);
     KbMeasureEmpty();
     for (ULONG Group = 0; Group < RTL_NUMBER_OF(KbGroups); Group++)
@@ -131,5 +117,5 @@ VOID KtRunBenchmarks(PCSTR Pattern)
             }
         }
     }
-    KbPrint("{\"done\":true}\n");
+    KtPrint("{\"done\":true}\n");
 }

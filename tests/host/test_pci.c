@@ -175,7 +175,7 @@ static void BarsUnusable(void **State)
     {
         ULONG Values[IOP_PCI_BARS], Masks[IOP_PCI_BARS];
     } Cases[] = {
-        {{0}, {0}},                         /* not implemented                   */
+        {{0}, {0}},                         /* no such BAR                       */
         {{0}, {0xFFFE0000}},                /* firmware assigned none            */
         {{0x00000001}, {0xFFFFFFE1}},       /* the same, ports                   */
         {{0, 0}, {0xFFFF0004, 0xFFFFFFFF}}, /* the same, 64 bits                 */

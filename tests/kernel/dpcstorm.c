@@ -40,7 +40,6 @@ static VOID StormRoutine(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argume
     KT_CHECK(!Running[Processor], "two DPCs at once on CPU %u", Processor);
     Running[Processor] = TRUE;
     InterlockedIncrement(&Mine->Runs);
-    KeMemoryBarrierWithoutFence();
     Running[Processor] = FALSE;
 }
 

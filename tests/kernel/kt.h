@@ -87,7 +87,7 @@ VOID KtJoin(PKT_JOB Job);
 VOID KtRunOn(ULONG Processor, KT_PARALLEL_ROUTINE *Routine, PVOID Context);
 
 /* Time. A case should take well under a second; one under contention runs for KtBudget() 100 ns
- * units (longer in the long tier) and checks a minimum of progress instead of a fixed amount. */
+ * units and checks a minimum of progress instead of a fixed amount. */
 ULONG64 KtNow(VOID); /* 100 ns units */
 ULONG64 KtBudget(VOID);
 /* Spins (with YieldProcessor) until *Value is at least Wanted; FALSE after Limit 100 ns units. */

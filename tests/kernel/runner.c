@@ -28,9 +28,7 @@ static VOID KtWrite(PCSTR Text)
     HalpSerialWrite(HalpSerialPresent(RESULT_PORT) ? RESULT_PORT : LOG_PORT, Text, strlen(Text));
 }
 
-static VOID KtPrint(PCSTR Format, ...) __attribute__((format(printf, 1, 2)));
-
-static VOID KtPrint(PCSTR Format, ...)
+VOID KtPrint(PCSTR Format, ...)
 {
     CHAR Line[320];
     va_list Arguments;

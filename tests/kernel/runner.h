@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* runner.h - the list of suites (registry.c). */
+/* runner.h - the list of suites (registry.c), and where results go. */
 #pragma once
 
 #include "kt.h"
 
 extern const KT_SUITE *const KtSuites[];
 extern const ULONG KtSuiteCount;
+
+/* Writes to the port that carries results: the second, or the first if it is the only one.
+ * PASSIVE_LEVEL. */
+VOID KtPrint(PCSTR Format, ...) __attribute__((format(printf, 1, 2)));

@@ -145,14 +145,20 @@ static VOID SendSpuriousInside(PKTRAP_FRAME Frame)
     InterlockedIncrement(&NestedChecks);
 }
 
-static VOID SpuriousOnTop(VOID)
+/* Runs Inside, which counts one check, as the handler of UNDER_VECTOR. */
+static VOID CheckInside(HALP_VECTOR_ROUTINE *Inside)
 {
     NestedChecks = 0;
-    KtTakeVectors(SendSpuriousInside);
+    KtTakeVectors(Inside);
     HalpSendIpi(KeGetCurrentProcessorIndex(), UNDER_VECTOR);
     KT_CHECK(KtWaitFor(&NestedChecks, 1, ARRIVAL_LIMIT), "vector %02x", UNDER_VECTOR);
     KtGiveVectors();
     KT_CHECK(KtCountInService() == 0, "%u vectors stay in service", KtCountInService());
+}
+
+static VOID SpuriousOnTop(VOID)
+{
+    CheckInside(SendSpuriousInside);
 }
 
 /* ---------------------------------------------------------- The true spurious interrupt: no
@@ -182,12 +188,7 @@ static VOID BeSpuriousInside(PKTRAP_FRAME Frame)
 
 static VOID TrueSpurious(VOID)
 {
-    NestedChecks = 0;
-    KtTakeVectors(BeSpuriousInside);
-    HalpSendIpi(KeGetCurrentProcessorIndex(), UNDER_VECTOR);
-    KT_CHECK(KtWaitFor(&NestedChecks, 1, ARRIVAL_LIMIT), "vector %02x", UNDER_VECTOR);
-    KtGiveVectors();
-    KT_CHECK(KtCountInService() == 0, "%u vectors stay in service", KtCountInService());
+    CheckInside(BeSpuriousInside);
 }
 
 /* ------------------------------------------------------------------ The kernel's own vectors, sent
