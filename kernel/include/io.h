@@ -223,8 +223,6 @@ _IRQL_requires_max_(DISPATCH_LEVEL)
 NTSTATUS IoCallDriver(struct _DEVICE_OBJECT *DeviceObject, _Inout_ PIRP Irp);
 
 /* Ends the IRP; its owner may reuse it at once. PriorityBoost is for the waiting thread. */
-#define IO_NO_INCREMENT 0
-#define IO_NETWORK_INCREMENT 2
 _IRQL_requires_max_(DISPATCH_LEVEL)
 VOID IoCompleteRequest(PIRP Irp, CHAR PriorityBoost);
 

@@ -12,6 +12,7 @@
 #include <bugcodes.h>
 #include <interlocked.h>
 #include <ntdef.h>
+#include <rtl.h>
 #include <sal.h>
 
 /* ------------------------------------------------------------------ IRQL ("Managing Hardware
@@ -342,3 +343,6 @@ DECLSPEC_NORETURN VOID KeBugCheckEx(ULONG BugCheckCode, ULONG_PTR BugCheckParame
 DECLSPEC_NORETURN VOID KeBugCheck(ULONG BugCheckCode);
 
 #define YieldProcessor() _mm_pause()
+
+#include <kethread.h>
+#include <kewait.h>

@@ -17,6 +17,7 @@ typedef void VOID, *PVOID;
 typedef char CHAR, *PCHAR;
 typedef const char *PCSTR;
 typedef char *PSTR;
+typedef signed char SCHAR;
 typedef uint8_t UCHAR, *PUCHAR, BOOLEAN, *PBOOLEAN;
 typedef int16_t SHORT, *PSHORT;
 typedef uint16_t USHORT, *PUSHORT;

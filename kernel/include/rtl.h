@@ -85,3 +85,18 @@ FORCEINLINE PLIST_ENTRY RemoveHeadList(PLIST_ENTRY ListHead)
     RemoveEntryList(Entry);
     return Entry;
 }
+
+/* ------------------------------------------------------------------ A pairing heap: an ordered set
+ * whose first element is at hand (lib/heap.c; the kernel's own, not for drivers). The caller
+ * synchronizes, and provides the nodes. *Root is the node with the smallest Key, or NULL; equal
+ * keys come in any order. Insert is O(1), Remove of any node O(log n) amortized. */
+typedef struct _RTLP_HEAP_NODE
+{
+    struct _RTLP_HEAP_NODE *Child;    /* its first child                                    */
+    struct _RTLP_HEAP_NODE *Sibling;  /* the next child of its parent                       */
+    struct _RTLP_HEAP_NODE *Previous; /* the sibling before it; the parent of a first child */
+    ULONG64 Key;
+} RTLP_HEAP_NODE, *PRTLP_HEAP_NODE;
+
+VOID RtlpInsertHeap(_Inout_ PRTLP_HEAP_NODE *Root, _Inout_ PRTLP_HEAP_NODE Node);
+VOID RtlpRemoveHeap(_Inout_ PRTLP_HEAP_NODE *Root, _Inout_ PRTLP_HEAP_NODE Node);

@@ -60,6 +60,13 @@ typedef enum _KI_LOCK_RANK
     KiRankPool,       /* DISPATCH; a pool size class                                     */
     KiRankSystemPtes, /* DISPATCH; kernel page tables and address space                  */
     KiRankPageFrames, /* DISPATCH; a node's page frames                                  */
+    KiRankHandles,    /* DISPATCH; the handle table                                      */
+    KiRankTimers,     /* DISPATCH; one processor's timers                                */
+    KiRankWaitAll,    /* DISPATCH; wait-all waiters and who signals what they wait for   */
+    KiRankDispatcher, /* DISPATCH; one dispatcher object                                 */
+    KiRankApc,        /* DISPATCH; one thread's APC list                                 */
+    KiRankThread,     /* DISPATCH; one thread's priority and affinity                    */
+    KiRankReady,      /* DISPATCH; one processor's ready threads                         */
     KiRankRendezvous, /* CLOCK_LEVEL, interrupts on; one rendezvous at a time            */
     KiRankVectors,    /* HIGH_LEVEL; the vector table's chains                           */
     KiRankPciConfig,  /* HIGH_LEVEL; the CF8/CFC pair                                    */
@@ -101,16 +108,134 @@ FORCEINLINE VOID KiInitializeRankedSpinLock(PKSPIN_LOCK SpinLock, KI_LOCK_RANK R
     *SpinLock = KI_RANKED_SPIN_LOCK(Rank);
 }
 
-/* ------------------------------------------------------------------ Threads. For now each
- * processor has one: its idle thread. */
+/* ------------------------------------------------------------------ Threads. */
+
+/*
+ * Where a thread is: always in exactly one place. Changes, with who makes them:
+ *     Initialized   -> DeferredReady  its creator
+ *     DeferredReady -> Ready          who readies it, under its Lock and its new processor's
+ *                                     Ready.Lock: in that processor's queue
+ *     Ready         -> Standby        the processor that takes it, under its queue's lock: in no
+ *                                     queue; Processor is now the taker
+ *     Standby       -> Running        the same, under its own Ready.Lock
+ *     Running       -> Waiting        itself, when its wait is committed; or
+ *                   -> DeferredReady  itself, preempted or giving way; or
+ *                   -> Terminated     itself. Under its processor's Ready.Lock
+ *     Waiting       -> DeferredReady  who ended its wait (wait.c): the one winner
+ */
+typedef enum _KTHREAD_STATE
+{
+    Initialized,
+    Ready,
+    Running,
+    Standby,
+    Terminated,
+    Waiting,
+    Transition,
+    DeferredReady
+} KTHREAD_STATE;
+
+/*
+ * Whether a processor still uses a thread's stack, so that nobody else may run it yet (switch.c):
+ *     (InUse)   -> (Saved)    the processor that has switched away, and the thread is at rest; or
+ *     (InUse)   -> (Claimed)  who readies it first: then the processor that has switched away
+ *     (Claimed) -> (Saved)    queues it, and nobody ever waits
+ *     (Saved)   -> (InUse)    the processor that took it from a queue
+ */
+typedef enum _KI_SWAP_STATE
+{
+    KiSwapSaved,
+    KiSwapInUse,
+    KiSwapClaimed
+} KI_SWAP_STATE;
+
+/*
+ * How a wait stands: the one word that decides how it ends (wait.c).
+ *     (-)         -> (Preparing)              the thread, before its first block is linked
+ *     (Preparing) -> (Committed)              the thread: from now on it has to be woken
+ *     (Preparing | Committed) -> (Satisfied + k)   who holds object k's lock and finds it signaled
+ *     (Committed) -> (TimedOut | Apc | Alerted)    the timer's processor; who queues the APC, or
+ *                                                  the thread itself; who alerts
+ * Whoever makes the last change from Committed readies the thread.
+ */
+#define KI_WAIT_PREPARING 0x1000
+#define KI_WAIT_COMMITTED 0x1001
+#define KI_WAIT_TIMED_OUT 0x1002
+#define KI_WAIT_APC 0x1003
+#define KI_WAIT_ALERTED 0x1004
+#define KI_WAIT_SATISFIED 0x2000 /* + the object's index; a wait-all uses index 0 */
+
 typedef struct _KTHREAD
 {
-    PCSTR Name;
-    PVOID InitialStack; /* top of its kernel stack */
-    SIZE_T StackBytes;
-    ULONG Processor;                    /* where it runs; own CPU only */
-    struct _KI_LANDING_PAD *LandingPad; /* checked builds: see expect.c; this thread only */
-} KTHREAD, *PKTHREAD;
+    DISPATCHER_HEADER Header; /* signaled once it has terminated */
+
+    /* Its stack and its switches. */
+    PVOID KernelStack;        /* RSP while saved: the processor that switches away (switch.asm)  */
+    volatile LONG SwapState;  /* KI_SWAP_STATE                                                   */
+    volatile LONG State;      /* KTHREAD_STATE: see above                                        */
+    volatile ULONG Processor; /* where it runs, stands by or is queued: under that processor's
+                                 Ready.Lock; else where it ran last                             */
+    PVOID InitialStack;       /* top; constant */
+    SIZE_T StackBytes;        /* constant */
+    PCSTR Name;               /* constant */
+    ULONG64 StackCanary;      /* constant */
+    PVOID ExtendedState;      /* registers to save and load with it, or NULL; itself (xstate.c)  */
+    ULONG64 ContextSwitches;  /* times it was switched to: its processor, under Ready.Lock       */
+    struct _KI_LANDING_PAD *LandingPad; /* checked builds: expect.c; itself */
+
+    /* Scheduling. Lock, and for a thread that is ready, standing by or running also its
+     * processor's Ready.Lock; to read, either. */
+    KSPIN_LOCK Lock;
+    LIST_ENTRY QueueEntry; /* in its ready queue; while DeferredReady in a list of its waker's */
+    SCHAR Priority;
+    SCHAR BasePriority;
+    BOOLEAN AtFront; /* preempted: its quantum goes on; switch.c, sched.c                 */
+    LONG Quantum;    /* ticks left: its processor's clock while it runs, else its waker   */
+    ULONG IdealProcessor;
+    GROUP_AFFINITY Affinity;     /* where it may run */
+    GROUP_AFFINITY UserAffinity; /* what it goes back to */
+    BOOLEAN SystemAffinityActive;
+
+    /* Waiting: itself, before it commits; others read it afterwards. */
+    volatile LONG WaitState;
+    BOOLEAN WaitNext; /* a Wait = TRUE call has raised the IRQL: itself */
+    BOOLEAN Alertable;
+    BOOLEAN Alerted; /* ApcLock */
+    BOOLEAN WaitAllTaken;
+    KIRQL WaitIrql; /* the IRQL that the wait returns to */
+    UCHAR WaitReason;
+    UCHAR WaitType;
+    UCHAR WaitCount;     /* blocks in WaitBlockList */
+    SCHAR WaitIncrement; /* priority boost: who ended the wait, before it readies the thread    */
+    PKWAIT_BLOCK WaitBlockList;
+    KWAIT_BLOCK WaitBlock[THREAD_WAIT_OBJECTS];
+    KTIMER Timer;              /* the time-out; type KI_TIMEOUT_OBJECT (timer.c) */
+    LIST_ENTRY MutantListHead; /* mutexes it owns: itself */
+
+    /* KQUEUE: the one it is associated with, and the entry handed to it. queue.c. */
+    struct _KQUEUE *Queue; /* itself; QueueListEntry under the queue's lock */
+    LIST_ENTRY QueueListEntry;
+    PLIST_ENTRY QueueItem;
+
+    /* APCs (apc.c). */
+    KSPIN_LOCK ApcLock;
+    LIST_ENTRY ApcListHead;               /* ApcLock: special ones first                          */
+    volatile BOOLEAN KernelApcPending;    /* ApcLock: the list is not empty                       */
+    volatile BOOLEAN KernelApcInProgress; /* a normal routine is running: itself                */
+    BOOLEAN ApcQueueable;                 /* ApcLock: FALSE before it starts and when it ends     */
+    volatile SHORT KernelApcDisable;      /* < 0 in critical regions: itself                      */
+    volatile SHORT SpecialApcDisable;     /* < 0 in guarded regions: itself                       */
+
+    PVOID StartRoutine; /* KiInitializeThread's */
+    PVOID StartContext;
+} KTHREAD;
+
+#define KI_DEFAULT_PRIORITY 8
+#define KI_QUANTUM 2 /* ticks */
+#define KI_IDLE_PRIORITY (-1)
+
+/* The header's type of a thread's own time-out timer: it ends a wait and signals nothing. */
+#define KI_TIMEOUT_OBJECT 10
 
 /* ------------------------------------------------------------------ Per-processor data. */
 
@@ -118,18 +243,60 @@ typedef struct _KTHREAD
 #define KI_MAXIMUM_DPC_QUEUE_DEPTH 4 /* requests an interrupt for Low and remote Medium */
 #define KI_MINIMUM_DPC_RATE 3        /* per tick: below it, Low is drained at once      */
 
-/* One processor's DPC queue. Everything is guarded by Lock, held with interrupts off; Requested is
- * also read without it by its own processor (dpc.c says why that is enough). */
+/* One processor's DPC queue. Everything is guarded by Lock, held with interrupts off, and so is
+ * the processor's Due.Dpc. */
 typedef struct _KI_DPC_QUEUE
 {
     KSPIN_LOCK Lock;
     LIST_ENTRY List;
     ULONG Depth;
-    ULONG Processor; /* index of the processor that drains it; constant */
-    BOOLEAN Requested;
+    ULONG Processor;    /* index of the processor that drains it; constant */
     BOOLEAN Idle;       /* its processor has no tick: see idle.c */
     ULONG64 QueueCount; /* successful inserts, ever */
 } KI_DPC_QUEUE, *PKI_DPC_QUEUE;
+
+/*
+ * What a processor has to do before it goes on below DISPATCH_LEVEL (Apc: below APC_LEVEL), a flag
+ * each. Whoever lowers the IRQL, and the way out of an interrupt, looks at all of them at once
+ * (KiLowerIrql, trap.asm, idle.c) and calls KiServeDue. Set by others, they come with an interrupt.
+ */
+typedef union _KI_DUE
+{
+    struct
+    {
+        volatile BOOLEAN Dpc;   /* under the DPC queue's lock (dpc.c)                           */
+        volatile BOOLEAN Timer; /* set by its own clock or under the timer lock, which clears it */
+        volatile BOOLEAN
+            Schedule;         /* under Ready.Lock (sched.c)                                   */
+        volatile BOOLEAN Apc; /* its own processor only (apc.c)                               */
+    };
+    volatile ULONG Any;
+} KI_DUE;
+
+#define KI_DUE_DISPATCH 0x00FFFFFFu /* all but Apc */
+
+C_ASSERT(sizeof(KI_DUE) == sizeof(ULONG));
+
+/* One processor's ready threads. Guarded by Lock; Summary is also read without it, by processors
+ * that look for work. */
+typedef struct _KI_READY_QUEUES
+{
+    KSPIN_LOCK Lock;
+    volatile ULONG Summary; /* bit p: List[p] is not empty */
+    LONG RunningPriority;   /* of the thread that runs here; KI_IDLE_PRIORITY: none */
+    BOOLEAN QuantumEnded;   /* the running thread's; set by its clock */
+    LIST_ENTRY List[MAXIMUM_PRIORITY];
+    ULONG64 Acquisitions; /* of Lock, for the benchmarks */
+} KI_READY_QUEUES, *PKI_READY_QUEUES;
+
+/* One processor's timers (timer.c). Guarded by Lock; NextDue is also read by its clock interrupt. */
+typedef struct _KI_TIMERS
+{
+    KSPIN_LOCK Lock;
+    PRTLP_HEAP_NODE Root;     /* the first that is due */
+    volatile ULONG64 NextDue; /* its Key; MAXULONG64: none */
+    ULONG64 Expirations;
+} KI_TIMERS, *PKI_TIMERS;
 
 #define KI_MAXIMUM_HELD_LOCKS 16
 
@@ -154,13 +321,17 @@ typedef struct DECLSPEC_ALIGN(64) _KPRCB
     volatile LONG CanTakeNmi;           /* its IDT is loaded; once, by itself   */
 
     /* This processor only. */
-    PKTHREAD CurrentThread DECLSPEC_ALIGN(64);
+    PKTHREAD CurrentThread DECLSPEC_ALIGN(64); /* changes at DISPATCH_LEVEL                     */
+    KI_DUE Due;
     volatile BOOLEAN DpcRoutineActive; /* TRUE while DPCs run; set and cleared at DISPATCH        */
     PKDPC volatile RunningDpc;         /* for reports: the DPC being run                          */
     ULONG64 DpcCount;                  /* DPCs run                                                */
     ULONG DpcRate;                     /* DPCs in the last tick; written by the clock             */
     ULONG64 DpcCountAtTick;
     ULONG64 ClockInterrupts;
+    ULONG64 NextTick;   /* interrupt time of the next tick; its clock and idle loop */
+    ULONG64 ClockArmed; /* interrupt time the APIC timer is set to; MAXULONG64: not set */
+    ULONG64 ContextSwitches;
     ULONG64 InterruptCount; /* device interrupts taken */
     ULONG64 SpuriousCount;  /* true spurious interrupts */
     ULONG64 UnclaimedCount; /* vectors that nobody owns */
@@ -178,12 +349,12 @@ typedef struct DECLSPEC_ALIGN(64) _KPRCB
     /* Other processors, under the queue's lock. */
     KI_DPC_QUEUE Dpc DECLSPEC_ALIGN(64);
 
+    /* Other processors, each under its own lock. */
+    KI_READY_QUEUES Ready DECLSPEC_ALIGN(64);
+    KI_TIMERS Timers DECLSPEC_ALIGN(64);
+
     /* Other processors: the rendezvous initiator; see ipi.c. */
     struct _KI_RENDEZVOUS *volatile Rendezvous DECLSPEC_ALIGN(64);
-
-    /* Work for this processor's idle thread: posted by anyone by compare-exchange from NULL, taken
-     * by the owner at PASSIVE_LEVEL; see idle.c. */
-    struct _KI_WORK *volatile Work DECLSPEC_ALIGN(64);
 
     /* Bug check: written by this processor in its NMI handler, read by the reporting one. */
     volatile LONG Frozen;
@@ -227,11 +398,11 @@ FORCEINLINE KIRQL KiRaiseIrqlToDpcLevel(VOID)
     return OldIrql;
 }
 
-/* Runs what became due. Called after this processor's IRQL fell to Irql, below DISPATCH_LEVEL, and
- * its Requested flag was seen (dpc.c). */
-VOID KiDrainAfterLower(KIRQL Irql);
+/* Does what is due. Called after this processor's IRQL fell to Irql, below DISPATCH_LEVEL, and one
+ * of its Due flags was seen (due.c). */
+VOID KiServeAfterLower(KIRQL Irql);
 
-/* Lowers, then looks for DPCs: in that order. */
+/* Lowers, then looks for what is due: in that order. */
 FORCEINLINE VOID KiLowerIrql(KIRQL NewIrql)
 {
     if (NewIrql >= DISPATCH_LEVEL)
@@ -243,9 +414,9 @@ FORCEINLINE VOID KiLowerIrql(KIRQL NewIrql)
         return;
     }
     __writecr8(NewIrql);
-    if (KI_CURRENT_PRCB->Dpc.Requested)
+    if (KI_CURRENT_PRCB->Due.Any != 0)
     {
-        KiDrainAfterLower(NewIrql);
+        KiServeAfterLower(NewIrql);
     }
 }
 
@@ -264,19 +435,35 @@ VOID KiInitializeDpcQueue(PKPRCB Prcb);
 /* Runs this processor's queue empty. At DISPATCH_LEVEL, interrupts on, not in a DPC. */
 VOID KiRetireDpcList(VOID);
 
-/* ------------------------------------------------------------------ The idle loop and test work
- * (idle.c). */
-typedef struct _KI_WORK
-{
-    VOID (*Routine)(PVOID Context);
-    PVOID Context;
-    volatile LONG Done;
-} KI_WORK, *PKI_WORK;
+/* ------------------------------------------------------------------ What is due (due.c). */
+
+/* Timers, DPCs, another thread, APCs: does all that is due below Irql, which this processor is about
+ * to return to. At DISPATCH_LEVEL, interrupts on, on a thread's stack; returns there, perhaps on
+ * another processor. From the way out of an interrupt (trap.asm) and KiServeAfterLower. */
+VOID KiServeDue(KIRQL Irql);
+
+/* ------------------------------------------------------------------ Threads (thread.c, switch.c,
+ * ready.c, sched.c, idle.c). */
 
 DECLSPEC_NORETURN VOID KiIdleLoop(VOID);
-/* Hands Work to a processor's idle thread, which runs it at PASSIVE_LEVEL and then sets Done; FALSE
- * if that processor has work already. Work stays valid until Done. */
-BOOLEAN KiPostWork(ULONG Processor, PKI_WORK Work);
+
+/* Makes a thread that will run StartRoutine(StartContext) at PASSIVE_LEVEL, in a critical region,
+ * on the stack given; StartRoutine must not return (it ends in KiTerminateThread). It is inert
+ * until KiStartThread. Priority 1..31; Affinity NULL: the creator's group. */
+VOID KiInitializeThread(PKTHREAD Thread, PVOID StackTop, SIZE_T StackBytes, PCSTR Name,
+                        VOID (*StartRoutine)(PVOID Context), PVOID StartContext, KPRIORITY Priority,
+                        const GROUP_AFFINITY *Affinity);
+/* Initialized -> ready. IRQL <= DISPATCH_LEVEL. */
+VOID KiStartThread(PKTHREAD Thread);
+/* Ends the calling thread: signals it and never returns. PASSIVE_LEVEL, APC list empty. When its
+ * stack is no longer in use, KiThreadTerminated(Thread) is called (psp.h's reaper). */
+DECLSPEC_NORETURN VOID KiTerminateThread(VOID);
+
+/* The running thread's restriction to one processor and back: for tests and per-processor threads.
+ * As KeSetSystemGroupAffinityThread, by index. IRQL < DISPATCH_LEVEL. */
+VOID KiSetThreadProcessor(ULONG Processor);
+/* The same for a thread that has not been started. */
+VOID KiBindThread(PKTHREAD Thread, ULONG Processor);
 
 /* ------------------------------------------------------------------ Rendezvous (ipi.c). */
 
@@ -310,8 +497,9 @@ BOOLEAN KiLogIsWaiting(VOID);
 VOID KiLogEmergency(VOID);
 
 /* ------------------------------------------------------------------ Traps (trap.c): where the
- * machine layer calls up. This, KiSystemStartup, KiApplicationProcessorStartup, KiRetireDpcList
- * (from the interrupt exit), KiLog and the bug checks are all the upcalls there are. */
+ * machine layer calls up. This, KiSystemStartup, KiApplicationProcessorStartup, KiServeDue (from
+ * the interrupt exit), KiThreadStartup (a new thread's first routine), KiLog and the bug checks are
+ * all the upcalls there are. */
 
 /* An NMI: freezes this processor during a bug check, else it is counted. On the NMI stack. */
 VOID KiNonMaskableInterrupt(PKTRAP_FRAME Frame);
