@@ -24,6 +24,9 @@
     Suite(KtDpcQueueSuite)                                                                         \
     Suite(KtDpcStormSuite)                                                                         \
     Suite(KtDpcRaceSuite)                                                                          \
+    Suite(KtEventSuite)                                                                            \
+    Suite(KtMutexSuite)                                                                            \
+    Suite(KtSemaphoreSuite)                                                                        \
     Suite(KtMemorySuite)                                                                           \
     Suite(KtPoolSuite)                                                                             \
     Suite(KtSpaceSuite)                                                                            \
