@@ -46,7 +46,6 @@
 #include <arch/hal.h>
 
 #include "interrupt.h"
-#include "sched.h"
 
 /* No further ahead than this: HalpArmClock's delay is bounded, and so is the APIC timer's count. */
 #define LONGEST_SLEEP 300000000ull /* 100 ns units: 30 s */
@@ -56,25 +55,8 @@
  * early would mean another interrupt. */
 #define SLACK(Delay) (((Delay) >> 12) + 10)
 
-/* Queued by any processor's tick that finds the log waiting: its writer is a thread, and threads are
- * not made ready at CLOCK_LEVEL. */
-static KDPC KiLogDpc;
-
-static VOID KiKickLog(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
-{
-    UNREFERENCED_PARAMETER(Dpc);
-    UNREFERENCED_PARAMETER(Context);
-    UNREFERENCED_PARAMETER(Argument1);
-    UNREFERENCED_PARAMETER(Argument2);
-    KiLogKick();
-}
-
 VOID KiInitializeClock(PKPRCB Prcb)
 {
-    if (Prcb->Index == 0)
-    {
-        KeInitializeDpc(&KiLogDpc, KiKickLog, NULL);
-    }
     Prcb->NextTick = MAXULONG64;
     Prcb->ClockArmed = MAXULONG64;
 }
@@ -180,7 +162,7 @@ static VOID KiTick(PKPRCB Prcb, ULONG64 Now)
     KiChargeQuantum(Prcb);
     if (KiLogIsWaiting())
     {
-        KeInsertQueueDpc(&KiLogDpc, NULL, NULL);
+        KiLogKick();
     }
 }
 

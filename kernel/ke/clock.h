@@ -2,7 +2,7 @@
 /* clock.h - the tick, for the idle loop and start-up; system time's offset, for the timers. */
 #pragma once
 
-#include "ki.h"
+#include "sched.h"
 
 #define KI_TICK_LENGTH 156250u /* 100 ns units: 15.625 ms */
 

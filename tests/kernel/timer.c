@@ -356,18 +356,17 @@ typedef struct _WAITING
     NTSTATUS Status[WAITERS];
 } WAITING, *PWAITING;
 
-static WAITING Waiting;
+static WAITING Waiters;
 
-static VOID WaitForTimer(PVOID Context, ULONG Processor)
+static VOID WaitForTimer(PVOID Context)
 {
     LARGE_INTEGER Limit = After(LIMIT);
-    LONG Mine = InterlockedIncrement(&Waiting.Begun) - 1;
+    LONG Mine = InterlockedIncrement(&Waiters.Begun) - 1;
 
     UNREFERENCED_PARAMETER(Context);
-    UNREFERENCED_PARAMETER(Processor);
-    Waiting.Status[Mine] = KeWaitForSingleObject(&Waiting.Timer, Executive, KernelMode, FALSE,
+    Waiters.Status[Mine] = KeWaitForSingleObject(&Waiters.Timer, Executive, KernelMode, FALSE,
                                                  &Limit);
-    InterlockedIncrement(&Waiting.Released);
+    InterlockedIncrement(&Waiters.Released);
 }
 
 static BOOLEAN AllWait(ULONG Wanted)
@@ -377,15 +376,15 @@ static BOOLEAN AllWait(ULONG Wanted)
 
     do
     {
-        KIRQL OldIrql = KeAcquireSpinLockRaiseToDpc(&Waiting.Timer.Header.Lock);
+        KIRQL OldIrql = KeAcquireSpinLockRaiseToDpc(&Waiters.Timer.Header.Lock);
 
         Found = 0;
-        for (PLIST_ENTRY Entry = Waiting.Timer.Header.WaitListHead.Flink;
-             Entry != &Waiting.Timer.Header.WaitListHead; Entry = Entry->Flink)
+        for (PLIST_ENTRY Entry = Waiters.Timer.Header.WaitListHead.Flink;
+             Entry != &Waiters.Timer.Header.WaitListHead; Entry = Entry->Flink)
         {
             Found++;
         }
-        KeReleaseSpinLock(&Waiting.Timer.Header.Lock, OldIrql);
+        KeReleaseSpinLock(&Waiters.Timer.Header.Lock, OldIrql);
         YieldProcessor();
     } while (Found != Wanted && KtNow() < End);
     return Found == Wanted;
@@ -393,32 +392,32 @@ static BOOLEAN AllWait(ULONG Wanted)
 
 static VOID CheckReleases(TIMER_TYPE Type)
 {
-    static KT_JOB Jobs[WAITERS];
+    static KT_THREAD Threads[WAITERS];
 
-    RtlZeroMemory(&Waiting, sizeof(Waiting));
-    KeInitializeTimerEx(&Waiting.Timer, Type);
+    RtlZeroMemory(&Waiters, sizeof(Waiters));
+    KeInitializeTimerEx(&Waiters.Timer, Type);
     for (ULONG Index = 0; Index < WAITERS; Index++)
     {
-        KtStart(&Jobs[Index], 1 + Index % (KtProcessors() - 1), WaitForTimer, NULL);
+        KtCreateThread(&Threads[Index], WaitForTimer, NULL, KI_DEFAULT_PRIORITY, KT_ANYWHERE);
     }
     for (ULONG Left = WAITERS; Left != 0;)
     {
         ULONG Release = Type == SynchronizationTimer ? 1 : Left;
 
         KT_CHECK(AllWait(Left), "not all %u wait", Left);
-        KT_CHECK(!KeSetTimer(&Waiting.Timer, After(1000), NULL), "it was not set");
-        KT_CHECK(KtWaitFor(&Waiting.Released, (LONG)(WAITERS - Left + Release), LIMIT),
-                 "%d released", Waiting.Released);
+        KT_CHECK(!KeSetTimer(&Waiters.Timer, After(1000), NULL), "it was not set");
+        KT_CHECK(KtWaitFor(&Waiters.Released, (LONG)(WAITERS - Left + Release), LIMIT),
+                 "%d released", Waiters.Released);
         Left -= Release;
         KT_CHECK(AllWait(Left), "more than %u released", WAITERS - Left);
-        KT_CHECK(KeReadStateTimer(&Waiting.Timer) == (Type == NotificationTimer), "state %d",
-                 Waiting.Timer.Header.SignalState);
+        KT_CHECK(KeReadStateTimer(&Waiters.Timer) == (Type == NotificationTimer), "state %d",
+                 Waiters.Timer.Header.SignalState);
     }
     for (ULONG Index = 0; Index < WAITERS; Index++)
     {
-        KtJoin(&Jobs[Index]);
-        KT_CHECK(Waiting.Status[Index] == STATUS_SUCCESS, "status %x",
-                 (ULONG)Waiting.Status[Index]);
+        KtJoinThread(&Threads[Index]);
+        KT_CHECK(Waiters.Status[Index] == STATUS_SUCCESS, "status %x",
+                 (ULONG)Waiters.Status[Index]);
     }
 }
 
@@ -495,8 +494,8 @@ static const KT_CASE Cases[] = {
     {"timer-null-routine", NullRoutine, 0, TRUE},
     {"timer-L62-period-keeps-step", PeriodKeepsStep, 0, FALSE},
     {"timer-L62-period-overlaps-itself", PeriodOverlapsItself, 2, FALSE},
-    {"timer-L63-synchronization-releases-one", SynchronizationReleasesOne, 2, FALSE},
-    {"timer-L63-notification-releases-all", NotificationReleasesAll, 2, FALSE},
+    {"timer-L63-synchronization-releases-one", SynchronizationReleasesOne, 0, FALSE},
+    {"timer-L63-notification-releases-all", NotificationReleasesAll, 0, FALSE},
     {"timer-L65-expires-while-idle", ExpiresWhileIdle, 0, FALSE},
     {"timer-L65-sooner-by-another", SoonerByAnother, 2, FALSE},
 };

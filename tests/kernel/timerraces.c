@@ -2,7 +2,7 @@
 /*
  * timerraces.c - timers set, cancelled and expiring at once on all processors: the books balance to
  * the last one, what a call has said stays true, and thousands come in their order. Laws L58-L62,
- * L65, L87; torture T3.
+ * L65, L70, L71, L87; torture T3.
  */
 #include <ex.h>
 #include <timer.h>
@@ -347,19 +347,29 @@ static VOID Thousands(VOID)
     ExFreePoolWithTag(Mass.All, TAG_TEST);
 }
 
-/* ------------------------------------------------------------------ Time-outs (L70): of many
- * threads, against one who signals. */
+/* ------------------------------------------------------------------ Time-outs (L70, L71): of many
+ * threads, against a timer that signals what they wait for. */
 
 #define TIMED_WAITS 60
 
 static struct
 {
     KEVENT Event; /* synchronization */
+    KTIMER Timer;
+    KDPC Dpc;
+    volatile LONG Signals; /* that found it not set: DPCs of one processor */
     volatile LONG Satisfied;
     volatile LONG TimedOut;
-    volatile LONG Sets; /* that found it not set */
-    volatile LONG Waiting;
 } Timed;
+
+static VOID SignalRoutine(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
+{
+    UNREFERENCED_PARAMETER(Dpc);
+    UNREFERENCED_PARAMETER(Context);
+    UNREFERENCED_PARAMETER(Argument1);
+    UNREFERENCED_PARAMETER(Argument2);
+    Timed.Signals += KeSetEvent(&Timed.Event, EVENT_INCREMENT, FALSE) == 0;
+}
 
 static VOID WaitAndCount(PVOID Context, ULONG Processor)
 {
@@ -369,15 +379,11 @@ static VOID WaitAndCount(PVOID Context, ULONG Processor)
     KtSeed(&Random, Processor);
     for (ULONG Round = 0; Round < TIMED_WAITS && !KtHasFailed(); Round++)
     {
-        ULONG64 Units = KtRandom(&Random) % 4000 + 1;
+        ULONG64 Units = KtRandom(&Random) % (KT_MILLISECONDS(2) * KtProcessors()) + 1;
         LARGE_INTEGER Timeout = After(Units);
         ULONG64 Start = KtNow();
         NTSTATUS Status;
 
-        if (Processor == 0)
-        {
-            Timed.Sets += KeSetEvent(&Timed.Event, 0, FALSE) == 0;
-        }
         Status = KeWaitForSingleObject(&Timed.Event, Executive, KernelMode, FALSE, &Timeout);
         if (Status == STATUS_TIMEOUT)
         {
@@ -399,11 +405,16 @@ static VOID TimeoutsOrSignals(VOID)
 
     RtlZeroMemory(&Timed, sizeof(Timed));
     KeInitializeEvent(&Timed.Event, SynchronizationEvent, FALSE);
+    KeInitializeTimer(&Timed.Timer);
+    KeInitializeDpc(&Timed.Dpc, SignalRoutine, NULL);
+    KeSetTimerEx(&Timed.Timer, After(1), 1, &Timed.Dpc);
     KtParallel(WaitAndCount, NULL);
+    KeCancelTimer(&Timed.Timer);
+    KeFlushQueuedDpcs();
     Left = KeReadStateEvent(&Timed.Event);
     KT_CHECK(IsListEmpty(&Timed.Event.Header.WaitListHead), "somebody still waits");
-    KT_CHECK(Timed.Satisfied + Left == Timed.Sets, "%d satisfied, %d left, %d signals",
-             Timed.Satisfied, Left, Timed.Sets);
+    KT_CHECK(Timed.Satisfied + Left == Timed.Signals, "%d satisfied, %d left, %d signals",
+             Timed.Satisfied, Left, Timed.Signals);
     KtNote("%d satisfied, %d timed out", Timed.Satisfied, Timed.TimedOut);
 }
 
@@ -412,7 +423,7 @@ static const KT_CASE Cases[] = {
     {"timer-L61-set-is-exact", SetIsExact, 2, FALSE},
     {"timer-L60-L87-cancel-is-exact", CancelIsExact, 2, FALSE},
     {"timer-L58-L65-thousands", Thousands, 0, FALSE},
-    {"timer-L70-time-outs-or-signals", TimeoutsOrSignals, 0, FALSE},
+    {"timer-L70-L71-time-outs-or-signals", TimeoutsOrSignals, 0, FALSE},
 };
 
 KT_DEFINE_SUITE(KtTimerRaceSuite, "ke", Cases);
