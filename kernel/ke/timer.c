@@ -133,29 +133,25 @@ VOID KiUnlockTimers(PKPRCB Home, ULONG64 Now)
     PKI_TIMERS Timers = &Home->Timers;
     ULONG64 First = Timers->Root != NULL ? Timers->Root->Key : MAXULONG64;
     BOOLEAN Sooner = First < Timers->NextDue;
-    BOOLEAN Enabled;
+    BOOLEAN Serve = Sooner && (Home == Prcb ? First <= Now : !KI_TWIN(KiTwinTimerNoKick));
 
     Timers->NextDue = First;
-    if (Sooner && (Home != Prcb || First <= Now) && !KI_TWIN(KiTwinTimerNoKick))
+    if (Serve)
     {
         Home->Due.Timer = TRUE;
     }
     KiReleaseSpinLock(&Timers->Lock);
-    if (!Sooner)
+    if (Sooner && Home == Prcb)
     {
-        return;
+        BOOLEAN Enabled = ArchDisableInterrupts();
+
+        KiArmClock(Prcb);
+        ArchRestoreInterrupts(Enabled);
     }
-    if (Home != Prcb)
+    else if (Serve)
     {
-        if (!KI_TWIN(KiTwinTimerNoKick))
-        {
-            KiKickProcessor(Home);
-        }
-        return;
+        KiKickProcessor(Home);
     }
-    Enabled = ArchDisableInterrupts();
-    KiArmClock(Prcb);
-    ArchRestoreInterrupts(Enabled);
 }
 
 /* Takes the lock of the timer's home, and returns whose that is. */
