@@ -18,8 +18,8 @@
  *       expire   (yes, no)      -> (no, yes)    and its DPC is queued; if it has a period, rather
  *                               -> (yes, yes)   at the next point of time in step that is to come
  *   Each is one hold of one lock, so for one timer they happen one after the other. A cancel that
- *   says FALSE has seen the expiry whole: the DPC is queued, and a flush will wait for it. And a set
- *   cannot be overtaken by the signal of the setting that it replaces. (Waiters change signaled
+ *   says FALSE has seen the expiry whole: the DPC is queued, and a flush will wait for it. And a
+ *   set cannot be overtaken by the signal of the setting that it replaces. (Waiters change signaled
  *   too, under the object's own lock, as with every object.)
  *
  *   A timer that is set moves to the setter's processor: that is where its DPC is wanted, and the
@@ -39,8 +39,8 @@
  *   DISPATCH_LEVEL, KiRankTimers. Expiry holds the lock while it signals, so dispatcher locks, APC
  *   and thread locks and the DPC queues come after it; it gives the lock back after each timer, so
  *   that a setter waits for one expiry and not for a thousand. Whoever is released by a signal may
- *   free a timer that is not periodic: after the signal expiry touches it no more. A DPC may free it
- *   too, and is queued last.
+ *   free a timer that is not periodic: after the signal expiry touches it no more. A DPC may free
+ *   it too, and is queued last.
  *
  * ORDERING
  *   Everything is under a lock but two things. NextDue is read by the clock: its processor lowered
@@ -307,7 +307,6 @@ VOID KiSetTimeout(PKTHREAD Thread, LARGE_INTEGER Timeout)
 
     KI_ASSERT_IRQL(DISPATCH_LEVEL);
     KI_ASSERT_VALUES(!Timer->Inserted, Thread, Timeout.QuadPart);
-    Timer->Header.Type = KI_TIMEOUT_OBJECT;
     KiAcquireSpinLock(&Prcb->Timers.Lock);
     Timer->Processor = Prcb->Index;
     Now = KeQueryInterruptTime();
