@@ -149,8 +149,7 @@ static VOID BooksBalance(VOID)
 /* ------------------------------------------------------------------ What a call says (L60, L61,
  * L87), while the timer expires on another processor. */
 
-#define DUELS 200 /* at most: a round is dear where processors outnumber the host's */
-#define LEAST_DUELS 20
+#define LEAST_DUELS 20 /* a round is dear where processors outnumber those of the host */
 #define CATCH_LIMIT KT_SECONDS(30) /* for a broken twin */
 #define DUEL_UNITS 1000            /* 100 us */
 
@@ -260,7 +259,7 @@ static VOID RunDuel(VOID (*Strike)(VOID))
         KT_CHECK(KtWaitFor(&Duel.Armed, Round, LIMIT), "round %d was not begun", Round);
         AwaitMoment(&Random);
         Strike();
-        if (KtHasFailed() || Round == DUELS || (Round >= LEAST_DUELS && KtNow() > End))
+        if (KtHasFailed() || (Round >= LEAST_DUELS && KtNow() > End))
         {
             WriteRelease(&Duel.Stop, TRUE);
         }
