@@ -27,6 +27,9 @@
     Suite(KtEventSuite)                                                                            \
     Suite(KtMutexSuite)                                                                            \
     Suite(KtSemaphoreSuite)                                                                        \
+    Suite(KtTimerSuite)                                                                            \
+    Suite(KtTimerRaceSuite)                                                                        \
+    Suite(KtSystemTimeSuite)                                                                       \
     Suite(KtMemorySuite)                                                                           \
     Suite(KtPoolSuite)                                                                             \
     Suite(KtSpaceSuite)                                                                            \
