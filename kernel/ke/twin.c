@@ -14,10 +14,19 @@ KI_TWIN_ID KiActiveTwin;
 static KI_TWIN_ID KiSelectedTwin;
 
 static const PCSTR KiTwinNames[KiTwinMaximum] = {
-    [KiTwinTicketNoAtomic] = "ticket-no-atomic",   [KiTwinRaiseAfterDraw] = "raise-after-draw",
-    [KiTwinDpcRunsQueued] = "dpc-runs-queued",     [KiTwinDpcFlagUnlocked] = "dpc-flag-unlocked",
-    [KiTwinInterruptNoLock] = "interrupt-no-lock", [KiTwinNicNoLock] = "nic-no-lock",
+    [KiTwinTicketNoAtomic] = "ticket-no-atomic",
+    [KiTwinRaiseAfterDraw] = "raise-after-draw",
+    [KiTwinDpcRunsQueued] = "dpc-runs-queued",
+    [KiTwinDpcFlagUnlocked] = "dpc-flag-unlocked",
+    [KiTwinInterruptNoLock] = "interrupt-no-lock",
+    [KiTwinNicNoLock] = "nic-no-lock",
     [KiTwinNicNoRaise] = "nic-no-raise",
+    [KiTwinApcIgnoresGuarded] = "apc-ignores-guarded",
+    [KiTwinApcIgnoresCritical] = "apc-ignores-critical",
+    [KiTwinApcNests] = "apc-nests",
+    [KiTwinApcNotDue] = "apc-not-due",
+    [KiTwinApcLooksFirst] = "apc-looks-first",
+    [KiTwinRegionEndsBlind] = "region-ends-blind",
 };
 
 /* Advanced by any processor without order: it only has to vary. */
