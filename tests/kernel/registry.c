@@ -24,6 +24,9 @@
     Suite(KtDpcQueueSuite)                                                                         \
     Suite(KtDpcStormSuite)                                                                         \
     Suite(KtDpcRaceSuite)                                                                          \
+    Suite(KtApcSuite)                                                                              \
+    Suite(KtApcThreadSuite)                                                                        \
+    Suite(KtApcStormSuite)                                                                         \
     Suite(KtMemorySuite)                                                                           \
     Suite(KtPoolSuite)                                                                             \
     Suite(KtSpaceSuite)                                                                            \
