@@ -478,8 +478,27 @@ VOID KiRundownApcs(PKTHREAD Thread)
 /* ------------------------------------------------------------------ Alerts: no call, only the end
  * of an alertable wait. They share the lock and the way of waking. */
 
-/* Should the wait become another one between the look at Alertable and the exchange, it ends as
- * Alerted without being alertable, or without an alert to consume, and is begun again. */
+/*
+ * (Committed) -> (Alerted) under ApcLock, if the wait is alertable; TRUE if the caller has to ready
+ * the thread. The wait that was looked at may have ended, and the one that the exchange finds be
+ * another. Having won, the outcome is ours and the thread at rest: one that is not alertable is
+ * begun again, as after an APC.
+ */
+static BOOLEAN KiTakeAlertableWait(PKTHREAD Thread)
+{
+    if (ReadAcquire(&Thread->WaitState) != KI_WAIT_COMMITTED || !Thread->Alertable ||
+        InterlockedCompareExchange(&Thread->WaitState, KI_WAIT_ALERTED, KI_WAIT_COMMITTED) !=
+            KI_WAIT_COMMITTED)
+    {
+        return FALSE;
+    }
+    if (!Thread->Alertable)
+    {
+        WriteRelease(&Thread->WaitState, KI_WAIT_APC); /* pairs with: KiCommitWait, when readied */
+    }
+    return TRUE;
+}
+
 VOID KiAlertThread(PKTHREAD Thread)
 {
     KIRQL OldIrql;
@@ -489,9 +508,7 @@ VOID KiAlertThread(PKTHREAD Thread)
     OldIrql = KiLockApcs(Thread);
     Thread->Alerted = TRUE;
     KeMemoryBarrier(); /* pairs with: KiCommitWait's commit */
-    Wake = ReadAcquire(&Thread->WaitState) == KI_WAIT_COMMITTED && Thread->Alertable &&
-           InterlockedCompareExchange(&Thread->WaitState, KI_WAIT_ALERTED, KI_WAIT_COMMITTED) ==
-               KI_WAIT_COMMITTED;
+    Wake = KiTakeAlertableWait(Thread);
     KiReleaseSpinLock(&Thread->ApcLock);
     if (Wake)
     {

@@ -60,20 +60,17 @@ VOID KeEnterCriticalRegion(VOID)
     KeMemoryBarrierWithoutFence(); /* pairs with: KiDeliverApcs on this thread */
 }
 
-VOID KiLeaveCriticalRegion(PKTHREAD Thread)
+VOID KeLeaveCriticalRegion(VOID)
 {
+    PKTHREAD Thread = KeGetCurrentThread();
+
+    KI_ASSERT_IRQL_MAX(APC_LEVEL);
     KeMemoryBarrierWithoutFence(); /* pairs with: KiDeliverApcs on this thread */
     KiCheckRegion(Thread, Thread->KernelApcDisable, __builtin_return_address(0));
     if (++Thread->KernelApcDisable == 0 && Thread->SpecialApcDisable == 0)
     {
         KiRegionEnded(Thread);
     }
-}
-
-VOID KeLeaveCriticalRegion(VOID)
-{
-    KI_ASSERT_IRQL_MAX(APC_LEVEL);
-    KiLeaveCriticalRegion(KeGetCurrentThread());
 }
 
 VOID KeEnterGuardedRegion(VOID)

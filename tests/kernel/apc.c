@@ -500,7 +500,7 @@ OUTSIDE_REGIONS(Contracts)
 
 static const KT_CASE Cases[] = {
     {"apc-L80-special-to-self", SpecialToSelf, 0, FALSE},
-    {"apc-L80-normal-to-self", NormalOutside, 0, FALSE},
+    {"apc-L80-normal-to-self", NormalToSelfOutside, 0, FALSE},
     {"apc-L79-masked-by-irql", MaskedByIrqlOutside, 0, FALSE},
     {"apc-insert-twice", InsertTwice, 0, FALSE},
     {"apc-requeues-itself", Requeue, 0, FALSE},

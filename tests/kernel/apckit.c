@@ -101,14 +101,12 @@ VOID KtEnterRegions(SHORT Depth)
 
 /* ------------------------------------------------------------------ Targets. */
 
-static VOID RunTarget(PVOID Context, ULONG Processor)
+static VOID RunTarget(PVOID Context)
 {
     PKT_TARGET Target = Context;
     SHORT Depth = KtLeaveRegions();
 
-    UNREFERENCED_PARAMETER(Processor);
-    Target->Thread = KeGetCurrentThread();
-    InterlockedIncrement(&Target->Ready);
+    WriteRelease(&Target->Ready, TRUE);
     Target->Body(Target);
     KtEnterRegions(Depth);
 }
@@ -116,12 +114,12 @@ static VOID RunTarget(PVOID Context, ULONG Processor)
 BOOLEAN KtStartTarget(PKT_TARGET Target, ULONG Processor, VOID (*Body)(PKT_TARGET Target))
 {
     Target->Body = Body;
-    Target->Thread = NULL;
+    Target->Thread = &Target->Own.Thread;
     Target->Ready = Target->Rounds = Target->Stop = 0;
     Target->Status = STATUS_PENDING;
     KeInitializeEvent(&Target->Event, SynchronizationEvent, FALSE);
-    KtStart(&Target->Job, Processor, RunTarget, Target);
-    if (KtWaitFor(&Target->Ready, 1, KT_APC_LIMIT))
+    KtCreateThread(&Target->Own, RunTarget, Target, KI_DEFAULT_PRIORITY, Processor);
+    if (KtAwait(&Target->Ready, TRUE))
     {
         return TRUE;
     }
@@ -133,7 +131,30 @@ VOID KtStopTarget(PKT_TARGET Target)
 {
     WriteRelease(&Target->Stop, TRUE);
     KeSetEvent(&Target->Event, IO_NO_INCREMENT, FALSE);
-    KtJoin(&Target->Job);
+    KtJoinThread(&Target->Own);
+}
+
+static VOID GiveWay(VOID)
+{
+    if (!KiYieldThread())
+    {
+        YieldProcessor();
+    }
+}
+
+BOOLEAN KtAwait(volatile LONG *Value, LONG Wanted)
+{
+    ULONG64 End = KtNow() + KT_APC_LIMIT;
+
+    while (ReadAcquire(Value) < Wanted)
+    {
+        if (KtNow() > End)
+        {
+            return FALSE;
+        }
+        GiveWay();
+    }
+    return TRUE;
 }
 
 BOOLEAN KtAwaitWaiting(PKTHREAD Thread)
@@ -147,7 +168,7 @@ BOOLEAN KtAwaitWaiting(PKTHREAD Thread)
         {
             return FALSE;
         }
-        YieldProcessor();
+        GiveWay();
     }
     return TRUE;
 }

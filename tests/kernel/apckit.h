@@ -35,25 +35,26 @@ VOID KtResetApcOrder(VOID);
 SHORT KtLeaveRegions(VOID);
 VOID KtEnterRegions(SHORT Depth);
 
-/* A thread on a given processor, outside all regions. Body runs to its end; Ready is counted up by
- * Body, or 1 when it begins. */
+/* A thread on a given processor, outside all regions, that runs Body and ends. */
 typedef struct _KT_TARGET
 {
-    KT_JOB Job;
+    KT_THREAD Own;
     VOID (*Body)(struct _KT_TARGET *Target);
     PVOID Context;
-    PKTHREAD Thread;      /* stable once Ready */
-    volatile LONG Ready;  /* itself */
+    PKTHREAD Thread;      /* constant */
+    volatile LONG Ready;  /* 1: it runs; itself */
     volatile LONG Rounds; /* itself: progress */
     volatile LONG Stop;   /* the test: its loops should end */
     KEVENT Event;         /* synchronization */
     volatile LONG Status; /* what its wait returned; itself */
 } KT_TARGET, *PKT_TARGET;
 
-/* Starts it and returns when it is Ready. FALSE, and the case has failed, if it never is. */
+/* Starts it and returns when it runs. FALSE, and the case has failed, if it never does. */
 BOOLEAN KtStartTarget(PKT_TARGET Target, ULONG Processor, VOID (*Body)(PKT_TARGET Target));
 /* Stop, sets Event, joins. */
 VOID KtStopTarget(PKT_TARGET Target);
+/* Gives way until *Value is at least Wanted; FALSE after KT_APC_LIMIT. */
+BOOLEAN KtAwait(volatile LONG *Value, LONG Wanted);
 /* Returns when the thread is committed to a wait; FALSE after KT_APC_LIMIT. */
 BOOLEAN KtAwaitWaiting(PKTHREAD Thread);
 /* Bodies: runs at PASSIVE_LEVEL without a call until Stop; waits once for Event. */

@@ -32,7 +32,6 @@ typedef struct _STORM_TARGET
     KT_TARGET Target;
     BOOLEAN RunsDown;     /* ends in the middle of it */
     volatile LONG Inside; /* in a normal routine; itself */
-    volatile LONG Ended;  /* takes no more; itself */
     BOOK Books[BOOKS_EACH];
     KT_RANDOM Random;
 } STORM_TARGET, *PSTORM_TARGET;
@@ -163,13 +162,6 @@ static VOID StormBody(PKT_TARGET Target)
     {
         KeEnterCriticalRegion();
         StormWait(Self, 1000); /* so that there is something left */
-        KiRundownApcs(Target->Thread);
-        WriteRelease(&Self->Ended, TRUE);
-        while (!ReadAcquire(&Target->Stop)) /* until nobody knows it any more */
-        {
-            StormWait(Self, 1000);
-        }
-        KeLeaveCriticalRegion();
     }
 }
 
@@ -245,7 +237,7 @@ static VOID AwaitStorm(PSTORM_TARGET Target, ULONG Number, PLONG64 Runs, PLONG64
 {
     if (Target->RunsDown)
     {
-        KT_CHECK(KtWaitFor(&Target->Ended, TRUE, KT_APC_LIMIT), "thread %u did not end", Number);
+        KtStopTarget(&Target->Target);
     }
     for (ULONG Index = 0; Index < BOOKS_EACH; Index++)
     {
@@ -255,7 +247,10 @@ static VOID AwaitStorm(PSTORM_TARGET Target, ULONG Number, PLONG64 Runs, PLONG64
         *Runs += Book->Runs;
         *Rundowns += Book->Rundowns;
     }
-    KtStopTarget(&Target->Target);
+    if (!Target->RunsDown)
+    {
+        KtStopTarget(&Target->Target);
+    }
     for (ULONG Index = 0; Index < BOOKS_EACH; Index++)
     {
         PBOOK Book = &Target->Books[Index];
@@ -339,7 +334,7 @@ static VOID RaceWithCommit(VOID)
     while (GoesOn((ULONG)Round, End))
     {
         Round++;
-        if (!KtWaitFor(&Target.Rounds, Round, KT_APC_LIMIT))
+        if (!KtAwait(&Target.Rounds, Round))
         {
             KT_CHECK(FALSE, "round %d did not begin", Round);
             break;
@@ -349,7 +344,7 @@ static VOID RaceWithCommit(VOID)
             YieldProcessor();
         }
         KtInsertApc(&Apc);
-        KT_CHECK(KtWaitFor(&Apc.KernelRuns, Round, KT_APC_LIMIT / 2),
+        KT_CHECK(KtAwait(&Apc.KernelRuns, Round),
                  "round %d: the APC does not reach the waiting thread", Round);
         KeSetEvent(&Target.Event, IO_NO_INCREMENT, FALSE);
     }
@@ -387,8 +382,7 @@ static VOID RaceWithRegionEnd(VOID)
     {
         Round++;
         KtInsertApc(&Apc);
-        KT_CHECK(KtWaitFor(&Apc.NormalRuns, Round, KT_APC_LIMIT / 2),
-                 "round %d: the APC stays where it is", Round);
+        KT_CHECK(KtAwait(&Apc.NormalRuns, Round), "round %d: the APC stays where it is", Round);
     }
     KtStopTarget(&Target);
     KT_CHECK(!KeRemoveQueueApc(&Apc.Apc), "it was still queued");
@@ -432,7 +426,7 @@ static VOID RaceWithAlert(VOID)
     {
         Round++;
         KiAlertThread(Target.Thread);
-        KT_CHECK(KtWaitFor(&Target.Rounds, Round, KT_APC_LIMIT / 2), "alert %d was lost", Round);
+        KT_CHECK(KtAwait(&Target.Rounds, Round), "alert %d was lost", Round);
     }
     KT_CHECK(Target.Rounds == Round, "%d alerted waits by %d alerts", Target.Rounds, Round);
     KtStopTarget(&Target);

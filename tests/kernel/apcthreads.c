@@ -14,7 +14,7 @@ static ULONG Elsewhere(VOID)
 
 static BOOLEAN AwaitRuns(PKT_APC Apc, LONG Runs)
 {
-    if (KtWaitFor(&Apc->KernelRuns, Runs, KT_APC_LIMIT))
+    if (KtAwait(&Apc->KernelRuns, Runs))
     {
         return TRUE;
     }
@@ -46,8 +46,8 @@ static VOID ToRunning(VOID)
         {
             break;
         }
-        KT_CHECK(KtWaitFor(&Normal.NormalRuns, Round, KT_APC_LIMIT), "normal routine: %d of %d",
-                 Normal.NormalRuns, Round);
+        KT_CHECK(KtAwait(&Normal.NormalRuns, Round), "normal routine: %d of %d", Normal.NormalRuns,
+                 Round);
         KT_CHECK(Special.Thread == Target.Thread && Normal.Thread == Target.Thread,
                  "ran in another thread");
         KT_CHECK(Special.KernelIrql == APC_LEVEL && Normal.NormalIrql == PASSIVE_LEVEL,
@@ -202,7 +202,7 @@ static VOID WaitsAgainAtTheTail(VOID)
         AwaitRuns(&Apc, 1);
         KT_CHECK(KtAwaitWaiting(First.Thread), "the first does not wait again");
         KeSetEvent(&Event, IO_NO_INCREMENT, FALSE);
-        KT_CHECK(KtWaitFor(&Second.Rounds, 1, KT_APC_LIMIT), "the event released nobody");
+        KT_CHECK(KtAwait(&Second.Rounds, 1), "the event released nobody");
         KT_CHECK(First.Rounds == 0, "the event released the first");
         KeSetEvent(&Event, IO_NO_INCREMENT, FALSE);
         KtStopTarget(&Second);
@@ -390,39 +390,27 @@ static VOID SwitchWithinApc(VOID)
 typedef struct _RUNDOWN
 {
     KT_APC Held;      /* normal, held back by a critical region */
-    KT_APC Special;   /* may run */
-    KT_APC NoRoutine; /* as Held, but without a rundown routine */
-    KT_APC TooLate;
-    BOOLEAN AcceptedTooLate;
+    KT_APC NoRoutine; /* the same, without a rundown routine */
 } RUNDOWN, *PRUNDOWN;
 
 static VOID EndsWithApcs(PKT_TARGET Target)
 {
     PRUNDOWN Rundown = Target->Context;
-    PKTHREAD Thread = KeGetCurrentThread();
-    KIRQL OldIrql;
 
-    KtInitializeNormalApc(&Rundown->Held, Thread, NULL);
-    KtInitializeNormalApc(&Rundown->NoRoutine, Thread, NULL);
-    KtInitializeSpecialApc(&Rundown->Special, Thread);
-    KtInitializeSpecialApc(&Rundown->TooLate, Thread);
+    KtInitializeNormalApc(&Rundown->Held, KeGetCurrentThread(), NULL);
+    KtInitializeNormalApc(&Rundown->NoRoutine, KeGetCurrentThread(), NULL);
     Rundown->NoRoutine.Apc.RundownRoutine = NULL;
     KeEnterCriticalRegion();
     KtInsertApc(&Rundown->Held);
     KtInsertApc(&Rundown->NoRoutine);
-    KeRaiseIrql(APC_LEVEL, &OldIrql);
-    KtInsertApc(&Rundown->Special);
-    KeLowerIrql(OldIrql);
-    KiRundownApcs(Thread);
-    Rundown->AcceptedTooLate = KtInsertApc(&Rundown->TooLate);
-    KeLeaveCriticalRegion();
 }
 
-/* What was accepted has run, or its owner has heard of the end; nothing more is accepted. */
+/* What was accepted and may not run is told to its owner; nothing more is accepted. */
 static VOID RundownAtTheEnd(VOID)
 {
     KT_TARGET Target;
     RUNDOWN Rundown;
+    KT_APC TooLate;
 
     Target.Context = &Rundown;
     if (!KtStartTarget(&Target, Elsewhere(), EndsWithApcs))
@@ -438,10 +426,10 @@ static VOID RundownAtTheEnd(VOID)
                  Rundown.NoRoutine.NormalRuns == 0,
              "%d kernel runs at IRQL %u, %d normal runs", Rundown.NoRoutine.KernelRuns,
              Rundown.NoRoutine.KernelIrql, Rundown.NoRoutine.NormalRuns);
-    KT_CHECK(Rundown.Special.KernelRuns == 1 && Rundown.Special.Rundowns == 0,
-             "%d runs and %d rundowns of a special APC", Rundown.Special.KernelRuns,
-             Rundown.Special.Rundowns);
-    KT_CHECK(!Rundown.AcceptedTooLate, "accepted by a thread that was run down");
+    KT_CHECK(Rundown.Held.Thread == Target.Thread && Rundown.NoRoutine.Thread == Target.Thread,
+             "run down by another thread");
+    KtInitializeSpecialApc(&TooLate, Target.Thread);
+    KT_CHECK(!KtInsertApc(&TooLate), "accepted by a thread that has ended");
 }
 
 /* ------------------------------------------------------------------ Alerts. */
@@ -463,7 +451,7 @@ static VOID AlertEndsAlertableWait(VOID)
     }
     KT_CHECK(KtAwaitWaiting(Target.Thread), "it does not wait");
     KiAlertThread(Target.Thread);
-    KT_CHECK(KtWaitFor(&Target.Rounds, 1, KT_APC_LIMIT), "the alert did not end the wait");
+    KT_CHECK(KtAwait(&Target.Rounds, 1), "the alert did not end the wait");
     KT_CHECK(Target.Status == STATUS_ALERTED, "the wait returned %x", Target.Status);
     KtStopTarget(&Target);
 }
@@ -498,7 +486,7 @@ static VOID AlertIsKept(VOID)
     KT_CHECK(ReadAcquire(&Target.Thread->WaitState) == KI_WAIT_COMMITTED,
              "it ended a wait that is not alertable");
     KeSetEvent(&Target.Event, IO_NO_INCREMENT, FALSE);
-    KT_CHECK(KtWaitFor(&Target.Rounds, 1, KT_APC_LIMIT), "the alert was lost");
+    KT_CHECK(KtAwait(&Target.Rounds, 1), "the alert was lost");
     KtStopTarget(&Target);
 }
 
