@@ -134,11 +134,16 @@ VOID KtStopTarget(PKT_TARGET Target)
     KtJoinThread(&Target->Own);
 }
 
+/* Mostly a pause: an emulator serializes what touches the APIC, the IRQL too, and a loop of that
+ * keeps the others from their interrupts. */
 static VOID GiveWay(VOID)
 {
     if (!KiYieldThread())
     {
-        YieldProcessor();
+        for (ULONG Pause = 0; Pause < 100; Pause++)
+        {
+            YieldProcessor();
+        }
     }
 }
 
