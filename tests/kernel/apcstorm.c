@@ -4,6 +4,8 @@
  * from all processors, and the books balance; insertions race with the commit of a wait and with
  * the end of a region; alerts with waits that are alertable and that are not. Laws L76, L79, L80.
  */
+#include <twin.h>
+
 #include "apckit.h"
 
 #define MINIMUM_ROUNDS 50
@@ -308,24 +310,39 @@ static VOID StormOnEndingThreads(VOID)
  * round the thread goes to wait while an APC is on its way, and only the APC can tell whether the
  * two saw each other: the event comes afterwards. */
 
+#define LONGEST_PAUSE_US 64 /* from either side, so that each comes first in some rounds */
+
 static VOID WaitsInRounds(PKT_TARGET Target)
 {
+    volatile LONG *Go = Target->Context; /* the round that has begun: both are at it */
+    KT_RANDOM Random;
+
+    KtSeed(&Random, 8);
     while (!ReadAcquire(&Target->Stop))
     {
-        InterlockedIncrement(&Target->Rounds);
+        LONG Round = InterlockedIncrement(&Target->Rounds);
+
+        while (ReadAcquire(Go) < Round && !ReadAcquire(&Target->Stop))
+        {
+            YieldProcessor();
+        }
+        KeStallExecutionProcessor((ULONG)(KtRandom(&Random) % LONGEST_PAUSE_US));
         KeWaitForSingleObject(&Target->Event, Executive, KernelMode, FALSE, NULL);
     }
 }
 
 static VOID RaceWithCommit(VOID)
 {
-    ULONG64 End = KtNow() + KtBudget();
+    /* A broken twin is hunted until it is caught. */
+    ULONG64 End = KtNow() + (KI_TWIN(KiTwinApcLooksFirst) ? KT_APC_LIMIT : KtBudget());
+    volatile LONG Go = 0;
     KT_TARGET Target;
     KT_RANDOM Random;
     LONG Round = 0;
     KT_APC Apc;
 
     KtSeed(&Random, 7);
+    Target.Context = (PVOID)&Go;
     if (!KtStartTarget(&Target, KtProcessors() - 1, WaitsInRounds))
     {
         return;
@@ -334,15 +351,13 @@ static VOID RaceWithCommit(VOID)
     while (GoesOn((ULONG)Round, End))
     {
         Round++;
-        if (!KtAwait(&Target.Rounds, Round))
+        if (!KtWaitFor(&Target.Rounds, Round, KT_APC_LIMIT))
         {
             KT_CHECK(FALSE, "round %d did not begin", Round);
             break;
         }
-        for (ULONG64 Pause = KtRandom(&Random) % 64; Pause != 0; Pause--)
-        {
-            YieldProcessor();
-        }
+        WriteRelease(&Go, Round);
+        KeStallExecutionProcessor((ULONG)(KtRandom(&Random) % LONGEST_PAUSE_US));
         KtInsertApc(&Apc);
         KT_CHECK(KtAwait(&Apc.KernelRuns, Round),
                  "round %d: the APC does not reach the waiting thread", Round);
