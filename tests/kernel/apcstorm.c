@@ -8,7 +8,8 @@
 
 #include "apckit.h"
 
-#define MINIMUM_ROUNDS 50
+#define MINIMUM_ROUNDS 50      /* however slow the host is */
+#define MINIMUM_INSERTIONS 500 /* by each processor */
 
 static BOOLEAN GoesOn(ULONG Round, ULONG64 End)
 {
@@ -163,7 +164,7 @@ static VOID StormBody(PKT_TARGET Target)
     if (Self->RunsDown)
     {
         KeEnterCriticalRegion();
-        StormWait(Self, 1000); /* so that there is something left */
+        StormWait(Self, 1999); /* so that there is something left */
     }
 }
 
@@ -173,7 +174,7 @@ static VOID StormInsert(PVOID Context, ULONG Processor)
     PKT_RANDOM Random = &Storm.Random[Processor];
 
     UNREFERENCED_PARAMETER(Context);
-    for (ULONG Round = 0; GoesOn(Round, Storm.End); Round++)
+    for (ULONG Round = 0; Round < MINIMUM_INSERTIONS || GoesOn(Round, Storm.End); Round++)
     {
         ULONG64 Draw = KtRandom(Random);
         PSTORM_TARGET Target = &Storm.Target[(Draw >> 16) % Storm.Targets];
@@ -197,6 +198,10 @@ static VOID StormInsert(PVOID Context, ULONG Processor)
             InsertBook(Book, Draw);
         }
         KeLowerIrql(OldIrql);
+        if ((Draw >> 48) % 4 == 0)
+        {
+            KiYieldThread(); /* to the targets, which share the processors */
+        }
     }
 }
 
