@@ -452,9 +452,12 @@ VOID KiRundownApcs(PKTHREAD Thread)
     KI_ASSERT_VALUES(Thread == KeGetCurrentThread(), Thread, KeGetCurrentThread());
     if (Thread->SpecialApcDisable != 0)
     {
-        KeBugCheckEx(KERNEL_APC_PENDING_DURING_EXIT,
-                     Thread->KernelApcPending ? (ULONG_PTR)Thread->ApcListHead.Flink : 0,
-                     KiRegionCounts(Thread), PASSIVE_LEVEL, 0);
+        PLIST_ENTRY First = Thread->ApcListHead.Flink;
+
+        KeBugCheckEx(
+            KERNEL_APC_PENDING_DURING_EXIT,
+            Thread->KernelApcPending ? (ULONG_PTR)CONTAINING_RECORD(First, KAPC, ApcListEntry) : 0,
+            KiRegionCounts(Thread), PASSIVE_LEVEL, 0);
     }
     KiRefuseApcs(Thread);
     __writecr8(APC_LEVEL);
