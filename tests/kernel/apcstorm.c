@@ -411,23 +411,28 @@ static VOID RaceWithRegionEnd(VOID)
 
 /* ------------------------------------------------------------------ Alerts. */
 
-/* Ready counts the alerted waits. */
+/* Rounds counts the alerted waits. The event is set once, to end it: whichever wait that ends. */
 static VOID WaitsToBeAlerted(PKT_TARGET Target)
 {
     LARGE_INTEGER Short = {.QuadPart = -100};
 
-    while (!ReadAcquire(&Target->Stop))
+    for (;;)
     {
         NTSTATUS Status = KeWaitForSingleObject(&Target->Event, Executive, KernelMode, FALSE,
                                                 &Short);
 
-        KT_CHECK(Status == STATUS_TIMEOUT || Status == STATUS_SUCCESS, "not alertable: %x", Status);
-        Status = KeWaitForSingleObject(&Target->Event, Executive, KernelMode, TRUE, NULL);
-        KT_CHECK(Status == STATUS_ALERTED || Status == STATUS_SUCCESS, "alertable: %x", Status);
-        if (Status == STATUS_ALERTED)
+        if (Status == STATUS_SUCCESS)
         {
-            InterlockedIncrement(&Target->Rounds);
+            return;
         }
+        KT_CHECK(Status == STATUS_TIMEOUT, "not alertable: %x", Status);
+        Status = KeWaitForSingleObject(&Target->Event, Executive, KernelMode, TRUE, NULL);
+        if (Status == STATUS_SUCCESS)
+        {
+            return;
+        }
+        KT_CHECK(Status == STATUS_ALERTED, "alertable: %x", Status);
+        InterlockedIncrement(&Target->Rounds);
     }
 }
 
