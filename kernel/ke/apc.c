@@ -16,7 +16,7 @@
  *       remove   (TRUE, args) -> (FALSE, -)   TRUE exactly if this call did it
  *   Only the thread itself delivers, at APC_LEVEL (KiDeliverApcs), whatever it may run:
  *       special   unless in a guarded region
- *       normal    unless in a guarded or critical region, or while another normal one is in progress
+ *       normal    unless in a guarded or critical region, or behind a normal one in progress
  *   first the kernel routine, at APC_LEVEL; then, if the APC is normal, the normal routine at
  *   PASSIVE_LEVEL, where special APCs may come on top of it, but no normal ones. So deliveries nest
  *   two deep and no deeper.
@@ -25,12 +25,12 @@
  *   thread is:
  *       current here          Due.Apc: seen when the IRQL falls to PASSIVE_LEVEL, at the latest at
  *                             the end of the insertion itself
- *       committed to a wait   (Committed) -> (Apc) if the APC may run: it delivers, then waits again
+ *       committed to a wait   (Committed) -> (Apc) if the APC may run: delivers, then waits again
  *       running elsewhere     0x1F straight to that processor, whose APIC holds it while IRQL >= 1
  *       anywhere else         nothing: it has a switch before it, which looks (KiNoteApcs)
- *   A delivery clears Due.Apc before it looks, whether it finds anything or not. What it may not run
- *   is left to what will end the obstacle: the end of the region (region.c), or of the normal APC in
- *   progress, whose own delivery goes on with the list.
+ *   A delivery clears Due.Apc before it looks, whether it finds anything or not. What it may not
+ *   run is left to what will end the obstacle: the end of the region (region.c), or of the normal
+ *   APC in progress, whose own delivery goes on with the list.
  *
  * LOCKS AND IRQL
  *   ApcLock guards the list and everything marked so in KTHREAD. It is held at DISPATCH_LEVEL.
@@ -45,14 +45,14 @@
  *                                                         look at pending
  *       alert: Alerted, barrier, look at WaitState        KiCommitWait: Committed (locked), look at
  *                                                         Alerted
- *   WaitState is looked at first, State afterwards: a thread that has committed is still Running for
- *   a moment, and a vector 0x1F then finds it gone. The end of a region needs no barrier: region.c.
+ *   WaitState is looked at first, State afterwards: a thread that has committed is still Running
+ *   for a moment, and a vector 0x1F then finds it gone. The end of a region needs no barrier: region.c.
  *   Due.Apc is its own processor's: program order is enough. The switch replaces it with what the
  *   new thread needs; a flag left over costs a delivery that finds nothing.
  *
  * FURTHER READING
- *   Microsoft: "Types of APCs", "Disabling APCs", "Waits and APCs". docs/apc.md. Laws L51, L79, L80;
- *   regression R-k.
+ *   Microsoft: "Types of APCs", "Disabling APCs", "Waits and APCs". docs/apc.md. Laws L51, L79,
+ *   L80; regression R-k.
  */
 #include <arch/hal.h>
 
@@ -78,7 +78,7 @@ VOID KeInitializeApc(PRKAPC Apc, PRKTHREAD Thread, KAPC_ENVIRONMENT Environment,
     Apc->NormalContext = NormalRoutine != NULL ? NormalContext : NULL;
 }
 
-/* ------------------------------------------------------------------ The list. All under ApcLock. */
+/* ----------------------------------------------------------------- The list. All under ApcLock. */
 
 FORCEINLINE BOOLEAN KiIsSpecial(PKAPC Apc)
 {
@@ -362,7 +362,7 @@ static VOID KiRunKernelRoutine(PKTHREAD Thread, PKI_APC_CALL Call)
     KiCheckReturn(Thread, Call, Call->KernelRoutine, KI_IN_KERNEL_ROUTINE, APC_LEVEL, Counts);
 }
 
-/* At PASSIVE_LEVEL, and back. Lowering delivers what special APCs there are: the nested delivery. */
+/* At PASSIVE_LEVEL, and back. Lowering delivers what special APCs there are: nested. */
 static VOID KiRunNormalRoutine(PKTHREAD Thread, PKI_APC_CALL Call)
 {
     ULONG Counts = KiRegionCounts(Thread);

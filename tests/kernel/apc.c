@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * apc.c - APCs that a thread sends itself: when they run, at which level, in which order, with which
- * arguments, and what insert and remove say; regions; what a checked build reports. Laws L51, L79,
- * L80. Other threads are in apcthreads.c, storms in apcstorm.c.
+ * apc.c - APCs that a thread sends itself: when they run, at which level, in which order, with
+ * which arguments, and what insert and remove say; regions; what a checked build reports. Laws L51,
+ * L79, L80. Other threads are in apcthreads.c, storms in apcstorm.c.
  */
 #include "apckit.h"
 
@@ -414,7 +414,7 @@ static VOID MutexOwner(VOID)
 
 OUTSIDE_REGIONS(MutexOwner)
 
-/* ------------------------------------------------------------------ What a checked build reports. */
+/* ---------------------------------------------------------------- What a checked build reports. */
 
 static VOID StayRaised(PKT_APC Apc)
 {

@@ -311,7 +311,7 @@ static VOID StormOnEndingThreads(VOID)
     RunStorm(TRUE);
 }
 
-/* ------------------------------------------------------------------ The commit of a wait (L80): each
+/* ---------------------------------------------------------------- The commit of a wait (L80): each
  * round the thread goes to wait while an APC is on its way, and only the APC can tell whether the
  * two saw each other: the event comes afterwards. */
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * apcthreads.c - APCs for other threads: running on another processor, waiting, preempted, ending;
- * waits that go on behind them; waits within regions; a switch within an APC; alerts. Laws L79, L80;
- * regression R-k.
+ * waits that go on behind them; waits within regions; a switch within an APC; alerts. Laws L79,
+ * L80; regression R-k.
  */
 #include "apckit.h"
 
@@ -214,7 +214,7 @@ static VOID WaitsAgainAtTheTail(VOID)
     KtStopTarget(&First);
 }
 
-/* ------------------------------------------------------------------ Waiting within regions (L79). */
+/* ---------------------------------------------------------------- Waiting within regions (L79). */
 
 static VOID WaitsInCriticalRegion(PKT_TARGET Target)
 {
@@ -312,7 +312,7 @@ static VOID ToWaitingAtApcLevel(VOID)
     ToWaitingUndelivered(WaitsAtApcLevel);
 }
 
-/* ------------------------------------------------------------------ A switch within an APC (R-k). */
+/* ---------------------------------------------------------------- A switch within an APC (R-k). */
 
 static VOID WaitForContext(PKT_APC Apc)
 {
