@@ -26,6 +26,12 @@ static const PCSTR KiTwinNames[KiTwinMaximum] = {
     [KiTwinTimerCancelGuess] = "timer-cancel-guess",
     [KiTwinTimerNoKick] = "timer-no-kick",
     [KiTwinTimerOwnOnly] = "timer-own-only",
+    [KiTwinApcIgnoresGuarded] = "apc-ignores-guarded",
+    [KiTwinApcIgnoresCritical] = "apc-ignores-critical",
+    [KiTwinApcNests] = "apc-nests",
+    [KiTwinApcNotDue] = "apc-not-due",
+    [KiTwinApcLooksFirst] = "apc-looks-first",
+    [KiTwinRegionEndsBlind] = "region-ends-blind",
 };
 
 /* Advanced by any processor without order: it only has to vary. */

@@ -27,6 +27,19 @@ typedef enum _KI_TWIN
     KiTwinTimerCancelGuess, /* timer.c: cancel returns what it saw before it had the lock */
     KiTwinTimerNoKick,      /* timer.c: a remote processor's clock is not set anew        */
     KiTwinTimerOwnOnly,     /* systemtime.c: only the setter's own timers follow the clock */
+    KiTwinTicketNoAtomic,     /* spinlock.c: the draw is a load and a store             */
+    KiTwinRaiseAfterDraw,     /* spinlock.c: the IRQL is raised after the lock is taken */
+    KiTwinDpcRunsQueued,      /* dpc.c: dequeued after it ran                           */
+    KiTwinDpcFlagUnlocked,    /* dpc.c: the request flag is cleared outside the lock    */
+    KiTwinInterruptNoLock,    /* interrupt.c: the ISR runs without the interrupt's lock */
+    KiTwinNicNoLock,          /* drivers/e1000/twins.c, selected by the test: no lock      */
+    KiTwinNicNoRaise,         /* the same: the lock without the IRQL                       */
+    KiTwinApcIgnoresGuarded,  /* apc.c: delivered in a guarded region                    */
+    KiTwinApcIgnoresCritical, /* apc.c: normal ones delivered in a critical region       */
+    KiTwinApcNests,           /* apc.c: a normal one delivered on top of another         */
+    KiTwinApcNotDue,          /* apc.c: an insertion leaves its own processor's flag out */
+    KiTwinApcLooksFirst,      /* apc.c: looks where the thread is before it links        */
+    KiTwinRegionEndsBlind,    /* region.c: the end of a region does not look for APCs    */
     KiTwinMaximum
 } KI_TWIN_ID;
 

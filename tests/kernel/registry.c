@@ -30,6 +30,9 @@
     Suite(KtTimerSuite)                                                                            \
     Suite(KtTimerRaceSuite)                                                                        \
     Suite(KtSystemTimeSuite)                                                                       \
+    Suite(KtApcSuite)                                                                              \
+    Suite(KtApcThreadSuite)                                                                        \
+    Suite(KtApcStormSuite)                                                                         \
     Suite(KtMemorySuite)                                                                           \
     Suite(KtPoolSuite)                                                                             \
     Suite(KtSpaceSuite)                                                                            \
