@@ -72,6 +72,9 @@ VOID KiAlertThread(PKTHREAD Thread);
  * DISPATCH_LEVEL, no lock. */
 VOID KiQueueThreadBlocks(PKTHREAD Thread);
 VOID KiQueueThreadResumes(PKTHREAD Thread);
+/* queue.c: the thread, which is the caller, ends: it is no longer any queue's. IRQL <=
+ * DISPATCH_LEVEL. */
+VOID KiDisassociateQueue(PKTHREAD Thread);
 
 /* xstate.c: saves and loads the extended registers of threads that use them. Interrupts off. */
 VOID KiSwapExtendedState(PKTHREAD Old, PKTHREAD New);

@@ -14,9 +14,16 @@ KI_TWIN_ID KiActiveTwin;
 static KI_TWIN_ID KiSelectedTwin;
 
 static const PCSTR KiTwinNames[KiTwinMaximum] = {
-    [KiTwinTicketNoAtomic] = "ticket-no-atomic",   [KiTwinRaiseAfterDraw] = "raise-after-draw",
-    [KiTwinDpcRunsQueued] = "dpc-runs-queued",     [KiTwinDpcFlagUnlocked] = "dpc-flag-unlocked",
-    [KiTwinInterruptNoLock] = "interrupt-no-lock", [KiTwinNicNoLock] = "nic-no-lock",
+    [KiTwinTicketNoAtomic] = "ticket-no-atomic",
+    [KiTwinRaiseAfterDraw] = "raise-after-draw",
+    [KiTwinDpcRunsQueued] = "dpc-runs-queued",
+    [KiTwinDpcFlagUnlocked] = "dpc-flag-unlocked",
+    [KiTwinQueueNoLimit] = "queue-no-limit",
+    [KiTwinFlushOrdinaryOnly] = "flush-ordinary-only",
+    [KiTwinCallDpcHereOnly] = "call-dpc-here-only",
+    [KiTwinCallDpcBarrierOnce] = "call-dpc-barrier-once",
+    [KiTwinInterruptNoLock] = "interrupt-no-lock",
+    [KiTwinNicNoLock] = "nic-no-lock",
     [KiTwinNicNoRaise] = "nic-no-raise",
 };
 

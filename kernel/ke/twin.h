@@ -15,13 +15,17 @@
 typedef enum _KI_TWIN
 {
     KiTwinNone,
-    KiTwinTicketNoAtomic,  /* spinlock.c: the draw is a load and a store             */
-    KiTwinRaiseAfterDraw,  /* spinlock.c: the IRQL is raised after the lock is taken */
-    KiTwinDpcRunsQueued,   /* dpc.c: dequeued after it ran                           */
-    KiTwinDpcFlagUnlocked, /* dpc.c: the request flag is cleared outside the lock    */
-    KiTwinInterruptNoLock, /* interrupt.c: the ISR runs without the interrupt's lock */
-    KiTwinNicNoLock,       /* drivers/e1000/twins.c, selected by the test: no lock      */
-    KiTwinNicNoRaise,      /* the same: the lock without the IRQL                       */
+    KiTwinTicketNoAtomic,     /* spinlock.c: the draw is a load and a store             */
+    KiTwinRaiseAfterDraw,     /* spinlock.c: the IRQL is raised after the lock is taken */
+    KiTwinDpcRunsQueued,      /* dpc.c: dequeued after it ran                           */
+    KiTwinDpcFlagUnlocked,    /* dpc.c: the request flag is cleared outside the lock    */
+    KiTwinQueueNoLimit,       /* queue.c: MaximumCount is ignored                       */
+    KiTwinFlushOrdinaryOnly,  /* dpcflush.c: no marker in the threaded queues           */
+    KiTwinCallDpcHereOnly,    /* genericdpc.c: on the caller's processor only           */
+    KiTwinCallDpcBarrierOnce, /* genericdpc.c: the barrier stays open                   */
+    KiTwinInterruptNoLock,    /* interrupt.c: the ISR runs without the interrupt's lock */
+    KiTwinNicNoLock,          /* drivers/e1000/twins.c, selected by the test: no lock      */
+    KiTwinNicNoRaise,         /* the same: the lock without the IRQL                       */
     KiTwinMaximum
 } KI_TWIN_ID;
 
