@@ -295,14 +295,15 @@ LONG KeInsertHeadQueue(_Inout_ PRKQUEUE Queue, _Inout_ PLIST_ENTRY Entry);
 /* Takes the first entry, waiting for one if needed; Timeout as in KeWaitForSingleObject. The
  * address is STATUS_TIMEOUT or STATUS_ABANDONED (the queue has been run down) if there is none;
  * never STATUS_USER_APC here. From now on the caller counts among the queue's threads, until it
- * takes from another queue, ends, or the queue is run down. */
-_IRQL_requires_max_(APC_LEVEL)
+ * takes from another queue, ends, or the queue is run down. IRQL <= APC_LEVEL; <= DISPATCH_LEVEL
+ * if *Timeout is 0. */
+_IRQL_requires_max_(DISPATCH_LEVEL)
 PLIST_ENTRY KeRemoveQueue(_Inout_ PRKQUEUE Queue, KPROCESSOR_MODE WaitMode,
                           _In_opt_ PLARGE_INTEGER Timeout);
 
 /* Ends all waits for it, and its association with any thread, and returns its entries, a circular
  * list without a head, or NULL. Its memory may be freed then, if nobody calls for it any more. */
-_IRQL_requires_(PASSIVE_LEVEL)
+_IRQL_requires_max_(DISPATCH_LEVEL)
 PLIST_ENTRY KeRundownQueue(_Inout_ PRKQUEUE Queue);
 
 /* Number of entries. */

@@ -428,7 +428,7 @@ PLIST_ENTRY KeRemoveQueue(PRKQUEUE Queue, KPROCESSOR_MODE WaitMode, PLARGE_INTEG
     LONG State;
 
     UNREFERENCED_PARAMETER(WaitMode);
-    KI_ASSERT_IRQL_MAX(APC_LEVEL);
+    KI_ASSERT_IRQL_MAX(Timeout != NULL && Timeout->QuadPart == 0 ? DISPATCH_LEVEL : APC_LEVEL);
     for (BOOLEAN Again = FALSE;; Again = TRUE)
     {
         OldIrql = KiRaiseIrqlToDpcLevel();
@@ -523,7 +523,7 @@ PLIST_ENTRY KeRundownQueue(PRKQUEUE Queue)
     PLIST_ENTRY First = NULL;
     KIRQL OldIrql;
 
-    KI_ASSERT_IRQL(PASSIVE_LEVEL);
+    KI_ASSERT_IRQL_MAX(DISPATCH_LEVEL);
     OldIrql = KiRaiseIrqlToDpcLevel();
     KiAcquireSpinLock(&Queue->Header.Lock);
     Queue->Abandoned = TRUE; /* nobody begins to wait from here on */
