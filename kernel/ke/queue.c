@@ -102,24 +102,14 @@ static BOOLEAN KiMayRunAnother(PKQUEUE Queue)
 static BOOLEAN KiEndQueueWait(PKWAIT_BLOCK Block, PLIST_ENTRY Item, PKTHREAD *Wake)
 {
     PKTHREAD Thread = Block->Thread;
-    LONG State = ReadAcquire(&Thread->WaitState);
+    LONG State;
 
     RemoveEntryList(&Block->WaitListEntry);
     Block->Linked = FALSE;
     Thread->QueueItem = Item;
-    while (State == KI_WAIT_PREPARING || State == KI_WAIT_COMMITTED)
-    {
-        /* pairs with: KiCommitWait; after it the thread may be gone unless it was committed */
-        LONG Seen = InterlockedCompareExchange(&Thread->WaitState, KI_WAIT_SATISFIED, State);
-
-        if (Seen == State)
-        {
-            *Wake = State == KI_WAIT_COMMITTED ? Thread : NULL;
-            return TRUE;
-        }
-        State = Seen;
-    }
-    return FALSE;
+    State = KiDecideWait(Thread, KI_WAIT_SATISFIED); /* pairs with: KiCommitWait */
+    *Wake = State == KI_WAIT_COMMITTED ? Thread : NULL;
+    return State != 0;
 }
 
 /* Gives Entry to the waiter that came last. FALSE if there is none, or it may not run now. */
@@ -327,14 +317,11 @@ FORCEINLINE PLIST_ENTRY KiStatusEntry(NTSTATUS Status)
 }
 
 /* Links the thread's block in front of the others and lets go of the queue. */
-static VOID KiBeginQueueWait(PKTHREAD Thread, PKQUEUE Queue, KIRQL WaitIrql)
+static VOID KiLinkQueueWait(PKTHREAD Thread, PKQUEUE Queue)
 {
     PKWAIT_BLOCK Block = &Thread->WaitBlock[0];
 
-    Thread->WaitIrql = WaitIrql;
-    Thread->WaitReason = WrQueue;
     Thread->WaitType = WaitAny;
-    Thread->Alertable = FALSE;
     Thread->WaitBlockList = Block;
     Thread->WaitCount = 1;
     Thread->QueueItem = NULL;
@@ -406,70 +393,71 @@ static PLIST_ENTRY KiTryRemoveQueue(PKTHREAD Thread, PKQUEUE Queue, PLARGE_INTEG
     return Result;
 }
 
-/* What is left of a relative time-out that began when interrupt time was Start; not 0, which would
- * be no wait at all. */
-static LARGE_INTEGER KiRemainingTimeout(LARGE_INTEGER Timeout, ULONG64 Start)
+/* One wait; returns how it ended. Afterwards the thread has no block in the list. */
+static LONG KiWaitForEntry(PKTHREAD Thread, PKQUEUE Queue, PLARGE_INTEGER Timeout)
 {
-    LONGLONG Passed = (LONGLONG)(KeQueryInterruptTime() - Start);
+    LONG Outcome;
 
-    if (Timeout.QuadPart < 0)
+    KiLinkQueueWait(Thread, Queue);
+    if (Timeout != NULL)
     {
-        Timeout.QuadPart = Timeout.QuadPart + Passed < 0 ? Timeout.QuadPart + Passed : -1;
+        KiSetTimeout(Thread, *Timeout);
     }
-    return Timeout;
+    Outcome = KiCommitWait(Thread);
+    if (Timeout != NULL)
+    {
+        KiCancelTimeout(Thread);
+    }
+    return Outcome;
+}
+
+/* At DISPATCH_LEVEL, by KiBeginWait. Timeout is the caller's copy. */
+static PLIST_ENTRY KiRemoveQueue(PKTHREAD Thread, PKQUEUE Queue, PLARGE_INTEGER Timeout)
+{
+    ULONG64 Deadline = KiWaitDeadline(Timeout);
+
+    for (BOOLEAN Again = FALSE; KiAssociateQueue(Thread, Queue, Again); Again = TRUE)
+    {
+        PLIST_ENTRY Result = KiTryRemoveQueue(Thread, Queue, Timeout);
+        LONG Outcome;
+
+        if (Result != KI_MUST_WAIT)
+        {
+            return Result;
+        }
+        Outcome = KiWaitForEntry(Thread, Queue, Timeout);
+        if (Outcome == KI_WAIT_SATISFIED)
+        {
+            return Thread->QueueItem; /* it is counted already */
+        }
+        if (!KiEndVainQueueWait(Thread))
+        {
+            break;
+        }
+        if (Outcome == KI_WAIT_TIMED_OUT)
+        {
+            return KiStatusEntry(STATUS_TIMEOUT);
+        }
+        KiBeginWaitAgain(Thread, Timeout, Deadline); /* the APC that ended the wait runs here */
+    }
+    return KiStatusEntry(STATUS_ABANDONED);
 }
 
 PLIST_ENTRY KeRemoveQueue(PRKQUEUE Queue, KPROCESSOR_MODE WaitMode, PLARGE_INTEGER Timeout)
 {
-    ULONG64 Start = Timeout != NULL ? KeQueryInterruptTime() : 0;
     PKTHREAD Thread = KeGetCurrentThread();
     PLIST_ENTRY Result;
-    KIRQL OldIrql;
-    LONG State;
+    LARGE_INTEGER Left;
 
     UNREFERENCED_PARAMETER(WaitMode);
-    KI_ASSERT_IRQL_MAX(Timeout != NULL && Timeout->QuadPart == 0 ? DISPATCH_LEVEL : APC_LEVEL);
-    for (BOOLEAN Again = FALSE;; Again = TRUE)
+    if (Timeout != NULL)
     {
-        OldIrql = KiRaiseIrqlToDpcLevel();
-        if (!KiAssociateQueue(Thread, Queue, Again))
-        {
-            Result = KiStatusEntry(STATUS_ABANDONED);
-            break;
-        }
-        Result = KiTryRemoveQueue(Thread, Queue, Timeout);
-        if (Result != KI_MUST_WAIT)
-        {
-            break;
-        }
-        KiBeginQueueWait(Thread, Queue, OldIrql);
-        if (Timeout != NULL)
-        {
-            KiSetTimeout(Thread, KiRemainingTimeout(*Timeout, Start));
-        }
-        State = KiCommitWait(Thread);
-        if (Timeout != NULL)
-        {
-            KiCancelTimeout(Thread);
-        }
-        if (State == KI_WAIT_SATISFIED)
-        {
-            Result = Thread->QueueItem; /* it is counted already */
-            break;
-        }
-        if (!KiEndVainQueueWait(Thread))
-        {
-            Result = KiStatusEntry(STATUS_ABANDONED);
-            break;
-        }
-        if (State == KI_WAIT_TIMED_OUT)
-        {
-            Result = KiStatusEntry(STATUS_TIMEOUT);
-            break;
-        }
-        KiLowerIrql(OldIrql); /* the APC that ended the wait runs here */
+        Left = *Timeout;
+        Timeout = &Left;
     }
-    KiLowerIrql(OldIrql);
+    KiBeginWait(Thread, Queue, WrQueue, FALSE, Timeout);
+    Result = KiRemoveQueue(Thread, Queue, Timeout);
+    KiLowerIrql(Thread->WaitIrql);
     return Result;
 }
 

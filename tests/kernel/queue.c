@@ -3,12 +3,78 @@
  * queue.c - KQUEUE: the order of entries and of waiters, the limit on how many threads run and what
  * lifts it, threads that leave, rundown, and that no entry is lost or given twice.
  */
-#include "workers.h"
+#include <sched.h>
+
+#include "kt.h"
 
 #define NOTHING(Status) ((PLIST_ENTRY)(ULONG_PTR)(ULONG)(Status))
 
+#define WORKERS 8
+#define LIMIT KT_SECONDS(60)
+
 static KQUEUE Queue;
 static LARGE_INTEGER Zero;
+
+/* A thread of the pool that the queue is for. */
+typedef struct _WORKER
+{
+    KT_THREAD Thread;
+    ULONG Index;
+    VOID (*Routine)(struct _WORKER *Worker);
+    PVOID Context;
+    KT_RANDOM Random;
+} WORKER, *PWORKER;
+
+static WORKER Workers[WORKERS];
+
+static VOID WorkerMain(PVOID Context)
+{
+    PWORKER Worker = Context;
+
+    Worker->Routine(Worker);
+}
+
+static VOID Employ(ULONG Index, VOID (*Routine)(PWORKER Worker), PVOID Context)
+{
+    Workers[Index].Index = Index;
+    Workers[Index].Routine = Routine;
+    Workers[Index].Context = Context;
+    KtSeed(&Workers[Index].Random, Index);
+    KtCreateThread(&Workers[Index].Thread, WorkerMain, &Workers[Index], KI_DEFAULT_PRIORITY,
+                   KT_ANYWHERE);
+}
+
+static VOID AwaitWorkers(ULONG First, ULONG End)
+{
+    for (ULONG Index = First; Index < End; Index++)
+    {
+        KtJoinThread(&Workers[Index].Thread);
+    }
+}
+
+/* Gives way until *Value is Wanted at least; FALSE if that takes too long. */
+static BOOLEAN Await(volatile LONG *Value, LONG Wanted)
+{
+    ULONG64 End = KtNow() + LIMIT;
+
+    while (ReadAcquire(Value) < Wanted)
+    {
+        if (KtNow() >= End)
+        {
+            return FALSE;
+        }
+        KiYieldThread();
+    }
+    return TRUE;
+}
+
+/* A wait for nothing but time. */
+static VOID Sleep(ULONG64 Units)
+{
+    LARGE_INTEGER Interval = {.QuadPart = -(LONGLONG)Units};
+
+    KeDelayExecutionThread(KernelMode, FALSE, &Interval);
+}
 
 /* What a worker takes, and what it is to do with it. */
 typedef struct _JOB
@@ -46,7 +112,7 @@ static ULONG ListLength(PLIST_ENTRY Head)
 
 static BOOLEAN AwaitLength(PLIST_ENTRY Head, ULONG Wanted)
 {
-    ULONG64 End = KtNow() + KT_SECONDS(60);
+    ULONG64 End = KtNow() + LIMIT;
 
     while (ListLength(Head) != Wanted)
     {
@@ -55,7 +121,7 @@ static BOOLEAN AwaitLength(PLIST_ENTRY Head, ULONG Wanted)
             KT_CHECK(FALSE, "%u in the list, not %u", ListLength(Head), Wanted);
             return FALSE;
         }
-        KtSleep(KT_MILLISECONDS(1));
+        KiYieldThread();
     }
     return TRUE;
 }
@@ -122,7 +188,7 @@ static VOID RundownReturnsEntries(VOID)
 
 /* ------------------------------------------------------------------ Several threads. */
 
-static VOID DoJob(PKT_WORKER Worker, PJOB Job)
+static VOID DoJob(PWORKER Worker, PJOB Job)
 {
     WriteRelease(&Job->Owner, (LONG)Worker->Index);
     InterlockedIncrement(&Job->Taken);
@@ -133,12 +199,12 @@ static VOID DoJob(PKT_WORKER Worker, PJOB Job)
     }
     while (!ReadAcquire(&Job->Release))
     {
-        KtSleep(0); /* gives way: this is not a wait, and does not free its place */
+        KiYieldThread(); /* not a wait: it does not free its place */
     }
 }
 
 /* Until the queue is run down. */
-static VOID DoJobs(PKT_WORKER Worker)
+static VOID DoJobs(PWORKER Worker)
 {
     PLIST_ENTRY Entry;
 
@@ -148,26 +214,22 @@ static VOID DoJobs(PKT_WORKER Worker)
     }
 }
 
-static VOID EndWorkers(ULONG Count, PKT_WORKER Workers[])
+static VOID EndWorkers(ULONG Count)
 {
     KT_CHECK(KeRundownQueue(&Queue) == NULL, "entries are left");
-    for (ULONG Index = 0; Index < Count; Index++)
-    {
-        KtAwaitWorker(Workers[Index]);
-    }
+    AwaitWorkers(0, Count);
     KT_CHECK(IsListEmpty(&Queue.Header.WaitListHead) && IsListEmpty(&Queue.ThreadListHead),
              "threads are left");
 }
 
 static VOID LastComeFirstServed(VOID)
 {
-    PKT_WORKER Workers[4];
     JOB Jobs[4];
 
     KeInitializeQueue(&Queue, 4);
     for (ULONG Index = 0; Index < 4; Index++)
     {
-        Workers[Index] = KtEmploy(Index, DoJobs, NULL);
+        Employ(Index, DoJobs, NULL);
         AWAIT_WAITERS(Index + 1);
     }
     for (LONG Index = 0; Index < 4; Index++)
@@ -175,7 +237,7 @@ static VOID LastComeFirstServed(VOID)
         InitializeJob(&Jobs[Index], FALSE);
         KT_CHECK(KeInsertQueue(&Queue, &Jobs[Index].Entry) == 0, "the queue is not empty");
         KT_CHECK(KeReadStateQueue(&Queue) == 0, "it was not handed over");
-        KT_REQUIRE(KtSleepFor(&Jobs[Index].Taken, 1), "job %d was not taken", Index);
+        KT_REQUIRE(Await(&Jobs[Index].Taken, 1), "job %d was not taken", Index);
         KT_CHECK(Jobs[Index].Owner == 3 - Index, "job %d: worker %d", Index, Jobs[Index].Owner);
     }
     for (ULONG Index = 0; Index < 4; Index++)
@@ -183,7 +245,7 @@ static VOID LastComeFirstServed(VOID)
         WriteRelease(&Jobs[Index].Release, TRUE);
     }
     AWAIT_WAITERS(4);
-    EndWorkers(4, Workers);
+    EndWorkers(4);
 }
 
 /* ------------------------------------------------------------------ The limit. */
@@ -191,14 +253,14 @@ static VOID LastComeFirstServed(VOID)
 #define LIMIT_RUNNING 2
 #define LIMIT_JOBS 64
 
-static volatile LONG Running, MostRunning, Finished;
+static volatile LONG NowRunning, MostRunning, Finished;
 
-static VOID RunOne(PKT_WORKER Worker)
+static VOID RunOne(PWORKER Worker)
 {
     UNREFERENCED_PARAMETER(Worker);
     while (KeRemoveQueue(&Queue, KernelMode, NULL) != NOTHING(STATUS_ABANDONED))
     {
-        LONG Now = InterlockedIncrement(&Running);
+        LONG Now = InterlockedIncrement(&NowRunning);
 
         KT_CHECK(Now <= LIMIT_RUNNING, "%d run at once", Now);
         if (Now > MostRunning)
@@ -207,9 +269,9 @@ static VOID RunOne(PKT_WORKER Worker)
         }
         for (ULONG Turn = 0; Turn < 10; Turn++)
         {
-            KtSleep(0);
+            KiYieldThread();
         }
-        InterlockedDecrement(&Running);
+        InterlockedDecrement(&NowRunning);
         InterlockedIncrement(&Finished);
     }
 }
@@ -218,34 +280,32 @@ static VOID RunOne(PKT_WORKER Worker)
 static VOID NoMoreThanTheLimit(VOID)
 {
     static JOB Jobs[LIMIT_JOBS];
-    PKT_WORKER Workers[KT_WORKERS];
     KIRQL OldIrql;
 
-    Running = MostRunning = Finished = 0;
+    NowRunning = MostRunning = Finished = 0;
     KeInitializeQueue(&Queue, LIMIT_RUNNING);
-    for (ULONG Index = 0; Index < KT_WORKERS; Index++)
+    for (ULONG Index = 0; Index < WORKERS; Index++)
     {
-        Workers[Index] = KtEmploy(Index, RunOne, NULL);
+        Employ(Index, RunOne, NULL);
     }
-    AWAIT_WAITERS(KT_WORKERS);
+    AWAIT_WAITERS(WORKERS);
     OldIrql = KeRaiseIrqlToDpcLevel();
     for (ULONG Index = 0; Index < LIMIT_JOBS; Index++)
     {
         KeInsertQueue(&Queue, &Jobs[Index].Entry);
     }
     KeLowerIrql(OldIrql);
-    KT_CHECK(KtSleepFor(&Finished, LIMIT_JOBS), "%d of %u done", Finished, LIMIT_JOBS);
-    AWAIT_WAITERS(KT_WORKERS);
+    KT_CHECK(Await(&Finished, LIMIT_JOBS), "%d of %u done", Finished, LIMIT_JOBS);
+    AWAIT_WAITERS(WORKERS);
     KT_CHECK(Queue.CurrentCount == 0, "%u run", Queue.CurrentCount);
     KtNote("at most %d ran at once", MostRunning);
-    EndWorkers(KT_WORKERS, Workers);
+    EndWorkers(WORKERS);
 }
 
 /* One may run. It blocks, and the next runs; it resumes, and both do; then nobody begins until both
  * are done. */
 static VOID BlockedThreadFreesItsPlace(VOID)
 {
-    PKT_WORKER Workers[3];
     JOB Blocker, Second, Third;
 
     InitializeJob(&Blocker, TRUE);
@@ -254,17 +314,17 @@ static VOID BlockedThreadFreesItsPlace(VOID)
     KeInitializeQueue(&Queue, 1);
     for (ULONG Index = 0; Index < 3; Index++)
     {
-        Workers[Index] = KtEmploy(Index, DoJobs, NULL);
+        Employ(Index, DoJobs, NULL);
     }
     AWAIT_WAITERS(3);
     KeInsertQueue(&Queue, &Blocker.Entry);
     KeInsertQueue(&Queue, &Second.Entry);
-    KT_CHECK(KtSleepFor(&Blocker.Taken, 1), "the first was not taken");
-    KT_CHECK(KtSleepFor(&Second.Taken, 1), "nobody was released for one that blocks");
+    KT_CHECK(Await(&Blocker.Taken, 1), "the first was not taken");
+    KT_CHECK(Await(&Second.Taken, 1), "nobody was released for one that blocks");
     KT_CHECK(Queue.CurrentCount == 1, "%u run", Queue.CurrentCount);
 
     KeSetEvent(&Blocker.Gate, IO_NO_INCREMENT, FALSE);
-    KT_CHECK(KtSleepFor(&Blocker.Resumed, 1), "it did not resume");
+    KT_CHECK(Await(&Blocker.Resumed, 1), "it did not resume");
     KT_CHECK(Queue.CurrentCount == 2, "%u run", Queue.CurrentCount);
     KeInsertQueue(&Queue, &Third.Entry);
     KT_CHECK(KeReadStateQueue(&Queue) == 1, "a third was begun");
@@ -273,47 +333,42 @@ static VOID BlockedThreadFreesItsPlace(VOID)
     KT_CHECK(Third.Taken == 0 && KeReadStateQueue(&Queue) == 1,
              "a third was begun while one still runs");
     WriteRelease(&Second.Release, TRUE);
-    KT_CHECK(KtSleepFor(&Third.Taken, 1), "the third was not taken");
+    KT_CHECK(Await(&Third.Taken, 1), "the third was not taken");
     KT_CHECK(Queue.CurrentCount == 1, "%u run", Queue.CurrentCount);
     WriteRelease(&Third.Release, TRUE);
     AWAIT_WAITERS(3);
     KT_CHECK(Queue.CurrentCount == 0, "%u run", Queue.CurrentCount);
-    EndWorkers(3, Workers);
+    EndWorkers(3);
 }
 
 /* ------------------------------------------------------------------ Threads that leave. */
 
 static KQUEUE OtherQueue;
 
-/* Takes one job, leaves the queue - as a thread that ends, or for another queue - and goes on
- * without a wait: only the leaving frees its place. */
-static VOID TakeOneAndLeave(PKT_WORKER Worker)
+/* Takes one job, and ends; or takes from another queue and goes on without a wait: then only that
+ * frees its place. */
+static VOID TakeOneAndLeave(PWORKER Worker)
 {
     PKQUEUE Next = Worker->Context;
     PJOB Job = CONTAINING_RECORD(KeRemoveQueue(&Queue, KernelMode, NULL), JOB, Entry);
 
     DoJob(Worker, Job);
-    if (Next == NULL)
-    {
-        KiDisassociateQueue(&Worker->Thread);
-    }
-    else
+    if (Next != NULL)
     {
         PLIST_ENTRY Entry = KeRemoveQueue(Next, KernelMode, &Zero);
 
         KT_CHECK(Entry == NOTHING(STATUS_TIMEOUT), "%p", Entry);
         KT_CHECK(Next->CurrentCount == 1, "%u run", Next->CurrentCount);
-    }
-    KT_CHECK(Worker->Thread.Queue == Next, "queue %p", Worker->Thread.Queue);
-    while (!ReadAcquire(&Job->Resumed))
-    {
-        KtSleep(0);
+        KT_CHECK(Worker->Thread.Thread.Queue == Next, "queue %p", Worker->Thread.Thread.Queue);
+        while (!ReadAcquire(&Job->Resumed))
+        {
+            KiYieldThread();
+        }
     }
 }
 
 static VOID LeaverFreesItsPlace(PKQUEUE Next)
 {
-    PKT_WORKER Leaver, Stayer;
     JOB First, Second;
 
     InitializeJob(&First, FALSE);
@@ -321,20 +376,20 @@ static VOID LeaverFreesItsPlace(PKQUEUE Next)
     WriteRelease(&Second.Release, TRUE);
     KeInitializeQueue(&Queue, 1);
     KeInitializeQueue(&OtherQueue, 1);
-    Stayer = KtEmploy(0, DoJobs, NULL);
+    Employ(0, DoJobs, NULL);
     AWAIT_WAITERS(1);
-    Leaver = KtEmploy(1, TakeOneAndLeave, Next);
+    Employ(1, TakeOneAndLeave, Next);
     AWAIT_WAITERS(2);
     KeInsertQueue(&Queue, &First.Entry);
     KeInsertQueue(&Queue, &Second.Entry);
-    KT_CHECK(KtSleepFor(&First.Taken, 1) && First.Owner == 1, "the last to come was not served");
+    KT_CHECK(Await(&First.Taken, 1) && First.Owner == 1, "the last to come was not served");
     KT_CHECK(Second.Taken == 0, "two run");
     WriteRelease(&First.Release, TRUE);
-    KT_CHECK(KtSleepFor(&Second.Taken, 1), "its place was not freed");
+    KT_CHECK(Await(&Second.Taken, 1), "its place was not freed");
     WriteRelease(&First.Resumed, TRUE);
-    KtAwaitWorker(Leaver);
+    AwaitWorkers(1, 2);
     KT_CHECK(KeRundownQueue(&OtherQueue) == NULL, "entries are left");
-    EndWorkers(1, &Stayer);
+    EndWorkers(1);
 }
 
 static VOID LeaverIsNotCounted(VOID)
@@ -351,24 +406,32 @@ static VOID ChangerIsNotCounted(VOID)
 
 #define POISON 0xA5
 
-static volatile LONG Abandoned, StopWaiting;
+#define TAKERS 4 /* an even number: they wait for one another in pairs */
 
-/* Takes one, and then begins and ends waits for other things as fast as it can: each time it looks
+static volatile LONG Abandoned, Takers, Turns, StopWaiting;
+static KEVENT Turn[TAKERS];
+
+/* Takes one, and then begins and ends waits for its neighbour as fast as it can: each time it looks
  * for its queue. */
-static VOID TakeOneAndWaitOften(PKT_WORKER Worker)
+static VOID TakeOneAndWaitOften(PWORKER Worker)
 {
     PLIST_ENTRY Entry = KeRemoveQueue(&Queue, KernelMode, NULL);
+    LONG Me;
 
+    UNREFERENCED_PARAMETER(Worker);
     if (Entry == NOTHING(STATUS_ABANDONED))
     {
         InterlockedIncrement(&Abandoned);
         return;
     }
-    InterlockedIncrement(&CONTAINING_RECORD(Entry, JOB, Entry)->Taken);
+    Me = InterlockedIncrement(&Takers) - 1;
     while (!ReadAcquire(&StopWaiting))
     {
-        KtSleep(1 + KtRandom(&Worker->Random) % 16);
+        InterlockedIncrement(&Turns);
+        KeSetEvent(&Turn[Me ^ 1], IO_NO_INCREMENT, FALSE);
+        KeWaitForSingleObject(&Turn[Me], Executive, KernelMode, FALSE, NULL);
     }
+    KeSetEvent(&Turn[Me ^ 1], IO_NO_INCREMENT, FALSE);
 }
 
 static VOID CheckPoison(VOID)
@@ -385,35 +448,28 @@ static VOID CheckPoison(VOID)
  * nobody touches the queue any more. */
 static VOID RundownLetsGo(VOID)
 {
-    PKT_WORKER Workers[KT_WORKERS];
-    JOB Jobs[KT_WORKERS / 2];
+    JOB Jobs[TAKERS];
 
-    Abandoned = StopWaiting = 0;
-    KeInitializeQueue(&Queue, KT_WORKERS);
-    for (ULONG Index = 0; Index < KT_WORKERS; Index++)
+    Abandoned = Takers = Turns = StopWaiting = 0;
+    KeInitializeQueue(&Queue, WORKERS);
+    for (ULONG Index = 0; Index < WORKERS; Index++)
     {
-        Workers[Index] = KtEmploy(Index, TakeOneAndWaitOften, NULL);
+        Employ(Index, TakeOneAndWaitOften, NULL);
     }
-    AWAIT_WAITERS(KT_WORKERS);
-    for (ULONG Index = 0; Index < RTL_NUMBER_OF(Jobs); Index++)
+    AWAIT_WAITERS(WORKERS);
+    for (ULONG Index = 0; Index < TAKERS; Index++)
     {
-        InitializeJob(&Jobs[Index], FALSE);
+        KeInitializeEvent(&Turn[Index], SynchronizationEvent, FALSE);
         KeInsertQueue(&Queue, &Jobs[Index].Entry);
     }
-    for (ULONG Index = 0; Index < RTL_NUMBER_OF(Jobs); Index++)
-    {
-        KT_CHECK(KtSleepFor(&Jobs[Index].Taken, 1), "job %u was not taken", Index);
-    }
+    KT_CHECK(Await(&Turns, 50), "%d turns", Turns);
     KT_CHECK(KeRundownQueue(&Queue) == NULL, "entries are left");
     RtlFillMemory(&Queue, sizeof(Queue), POISON);
-    KT_CHECK(KtSleepFor(&Abandoned, KT_WORKERS / 2), "%d waits ended", Abandoned);
-    KtSleep(KT_MILLISECONDS(5));
+    KT_CHECK(Await(&Abandoned, WORKERS - TAKERS), "%d waits ended", Abandoned);
+    KT_CHECK(Await(&Turns, Turns + 50), "%d turns", Turns);
     WriteRelease(&StopWaiting, TRUE);
-    for (ULONG Index = 0; Index < KT_WORKERS; Index++)
-    {
-        KtAwaitWorker(Workers[Index]);
-    }
-    KT_CHECK(Abandoned == KT_WORKERS / 2, "%d waits ended", Abandoned);
+    AwaitWorkers(0, WORKERS);
+    KT_CHECK(Abandoned == WORKERS - TAKERS && Takers == TAKERS, "%d waits ended", Abandoned);
     CheckPoison();
 }
 
@@ -448,7 +504,6 @@ static VOID CountApc(PKAPC Apc, PKNORMAL_ROUTINE *NormalRoutine, PVOID *NormalCo
 /* An APC runs in the middle of the wait, and the wait goes on. */
 static VOID ApcDoesNotEndTheWait(VOID)
 {
-    PKT_WORKER Worker;
     KAPC Apc;
     JOB Job;
 
@@ -456,18 +511,18 @@ static VOID ApcDoesNotEndTheWait(VOID)
     InitializeJob(&Job, FALSE);
     WriteRelease(&Job.Release, TRUE);
     KeInitializeQueue(&Queue, 1);
-    Worker = KtEmploy(0, DoJobs, NULL);
+    Employ(0, DoJobs, NULL);
     AWAIT_WAITERS(1);
-    KeInitializeApc(&Apc, &Worker->Thread, OriginalApcEnvironment, CountApc, NULL, NULL, KernelMode,
-                    NULL);
+    KeInitializeApc(&Apc, &Workers[0].Thread.Thread, OriginalApcEnvironment, CountApc, NULL, NULL,
+                    KernelMode, NULL);
     KT_CHECK(KeInsertQueueApc(&Apc, NULL, NULL, IO_NO_INCREMENT), "not queued");
-    KT_CHECK(KtSleepFor(&ApcRuns, 1), "the APC did not run");
+    KT_CHECK(Await(&ApcRuns, 1), "the APC did not run");
     AWAIT_WAITERS(1);
     KT_CHECK(Queue.CurrentCount == 0, "%u run", Queue.CurrentCount);
     KeInsertQueue(&Queue, &Job.Entry);
-    KT_CHECK(KtSleepFor(&Job.Taken, 1), "the wait ended with the APC");
+    KT_CHECK(Await(&Job.Taken, 1), "the wait ended with the APC");
     AWAIT_WAITERS(1);
-    EndWorkers(1, &Worker);
+    EndWorkers(1);
 }
 
 /* ------------------------------------------------------------------ Conservation: each insertion is
@@ -500,7 +555,7 @@ static VOID InsertSomeJob(PKT_RANDOM Random)
     }
 }
 
-static VOID TakeInTheStorm(PKT_WORKER Worker)
+static VOID TakeInTheStorm(PWORKER Worker)
 {
     static const LONGLONG Timeouts[] = {0, -1, -(LONGLONG)KT_MILLISECONDS(1)};
     PLIST_ENTRY Entry;
@@ -531,10 +586,10 @@ static VOID TakeInTheStorm(PKT_WORKER Worker)
         switch ((Draw >> 16) % 8)
         {
         case 0:
-            KtSleep(1); /* blocks, and another begins */
+            Sleep(1); /* blocks, and another begins */
             break;
         case 1:
-            KtSleep(0);
+            KiYieldThread();
             break;
         case 2:
         case 3:
@@ -549,7 +604,7 @@ static VOID TakeInTheStorm(PKT_WORKER Worker)
     }
 }
 
-static VOID InsertInTheStorm(PKT_WORKER Worker)
+static VOID InsertInTheStorm(PWORKER Worker)
 {
     while (!ReadAcquire(&StormStop))
     {
@@ -557,7 +612,7 @@ static VOID InsertInTheStorm(PKT_WORKER Worker)
         {
             InsertSomeJob(&Worker->Random);
         }
-        KtSleep(KtRandom(&Worker->Random) % 2);
+        Sleep(KtRandom(&Worker->Random) % 2);
     }
 }
 
@@ -580,26 +635,20 @@ static ULONG CountCircle(PLIST_ENTRY First)
 
 static VOID NoneLostNoneTwice(VOID)
 {
-    PKT_WORKER Workers[KT_WORKERS];
     ULONG Left;
 
     RtlZeroMemory(Storm, sizeof(Storm));
     Inserted = Taken = TimedOut = StormStop = 0;
     KeInitializeQueue(&Queue, STORM_LIMIT);
-    for (ULONG Index = 0; Index < KT_WORKERS; Index++)
+    for (ULONG Index = 0; Index < WORKERS; Index++)
     {
-        Workers[Index] = KtEmploy(Index, Index < KT_WORKERS - 2 ? TakeInTheStorm : InsertInTheStorm,
-                                  NULL);
+        Employ(Index, Index < WORKERS - 2 ? TakeInTheStorm : InsertInTheStorm, NULL);
     }
-    KtSleep(KtBudget());
+    Sleep(KtBudget());
     WriteRelease(&StormStop, TRUE);
-    KtAwaitWorker(Workers[KT_WORKERS - 1]);
-    KtAwaitWorker(Workers[KT_WORKERS - 2]);
+    AwaitWorkers(WORKERS - 2, WORKERS);
     Left = CountCircle(KeRundownQueue(&Queue));
-    for (ULONG Index = 0; Index < KT_WORKERS - 2; Index++)
-    {
-        KtAwaitWorker(Workers[Index]);
-    }
+    AwaitWorkers(0, WORKERS - 2);
     KT_CHECK(Inserted == Taken + Left, "%lld inserted, %lld taken, %u left", Inserted, Taken, Left);
     KT_CHECK(Taken >= STORM_JOBS, "only %lld were taken", Taken);
     KT_CHECK(IsListEmpty(&Queue.Header.WaitListHead) && IsListEmpty(&Queue.ThreadListHead) &&

@@ -24,6 +24,7 @@
     Suite(KtDpcQueueSuite)                                                                         \
     Suite(KtDpcStormSuite)                                                                         \
     Suite(KtDpcRaceSuite)                                                                          \
+    Suite(KtQueueSuite)                                                                            \
     Suite(KtMemorySuite)                                                                           \
     Suite(KtPoolSuite)                                                                             \
     Suite(KtSpaceSuite)                                                                            \
