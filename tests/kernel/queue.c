@@ -267,8 +267,9 @@ static VOID RunOne(PWORKER Worker)
         {
             MostRunning = Now;
         }
-        for (ULONG Turn = 0; Turn < 10; Turn++)
+        for (ULONG Pause = 0; Pause < 10; Pause++)
         {
+            KeStallExecutionProcessor(20);
             KiYieldThread();
         }
         InterlockedDecrement(&NowRunning);
@@ -451,6 +452,10 @@ static VOID RundownLetsGo(VOID)
     JOB Jobs[TAKERS];
 
     Abandoned = Takers = Turns = StopWaiting = 0;
+    for (ULONG Index = 0; Index < TAKERS; Index++)
+    {
+        KeInitializeEvent(&Turn[Index], SynchronizationEvent, FALSE);
+    }
     KeInitializeQueue(&Queue, WORKERS);
     for (ULONG Index = 0; Index < WORKERS; Index++)
     {
@@ -459,7 +464,6 @@ static VOID RundownLetsGo(VOID)
     AWAIT_WAITERS(WORKERS);
     for (ULONG Index = 0; Index < TAKERS; Index++)
     {
-        KeInitializeEvent(&Turn[Index], SynchronizationEvent, FALSE);
         KeInsertQueue(&Queue, &Jobs[Index].Entry);
     }
     KT_CHECK(Await(&Turns, 50), "%d turns", Turns);
