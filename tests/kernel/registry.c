@@ -24,6 +24,9 @@
     Suite(KtDpcQueueSuite)                                                                         \
     Suite(KtDpcStormSuite)                                                                         \
     Suite(KtDpcRaceSuite)                                                                          \
+    Suite(KtDpcThreadedSuite)                                                                      \
+    Suite(KtDpcGenericSuite)                                                                       \
+    Suite(KtDpcWatchdogSuite)                                                                      \
     Suite(KtQueueSuite)                                                                            \
     Suite(KtMemorySuite)                                                                           \
     Suite(KtPoolSuite)                                                                             \
@@ -31,7 +34,8 @@
     Suite(KtNicSuite)                                                                              \
     Suite(KtWireSuite)                                                                             \
     Suite(KtDeathSuite)                                                                            \
-    Suite(KtDeathStacksSuite)
+    Suite(KtDeathStacksSuite)                                                                      \
+    Suite(KtDeathWatchdogSuite)
 
 /* clang-format on */
 
