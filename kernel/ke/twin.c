@@ -25,6 +25,11 @@ static const PCSTR KiTwinNames[KiTwinMaximum] = {
     [KiTwinInterruptNoLock] = "interrupt-no-lock",
     [KiTwinNicNoLock] = "nic-no-lock",
     [KiTwinNicNoRaise] = "nic-no-raise",
+    [KiTwinTimerTwoHolds] = "timer-two-holds",
+    [KiTwinTimerEarly] = "timer-early",
+    [KiTwinTimerCancelGuess] = "timer-cancel-guess",
+    [KiTwinTimerNoKick] = "timer-no-kick",
+    [KiTwinTimerOwnOnly] = "timer-own-only",
 };
 
 /* Advanced by any processor without order: it only has to vary. */
