@@ -18,6 +18,7 @@ static const PCSTR KiTwinNames[KiTwinMaximum] = {
     [KiTwinRaiseAfterDraw] = "raise-after-draw",
     [KiTwinDpcRunsQueued] = "dpc-runs-queued",
     [KiTwinDpcFlagUnlocked] = "dpc-flag-unlocked",
+    [KiTwinWaitUnlinksEarly] = "wait-unlinks-early",
     [KiTwinQueueNoLimit] = "queue-no-limit",
     [KiTwinFlushOrdinaryOnly] = "flush-ordinary-only",
     [KiTwinCallDpcHereOnly] = "call-dpc-here-only",

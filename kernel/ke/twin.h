@@ -19,6 +19,7 @@ typedef enum _KI_TWIN
     KiTwinRaiseAfterDraw,     /* spinlock.c: the IRQL is raised after the lock is taken */
     KiTwinDpcRunsQueued,      /* dpc.c: dequeued after it ran                           */
     KiTwinDpcFlagUnlocked,    /* dpc.c: the request flag is cleared outside the lock    */
+    KiTwinWaitUnlinksEarly,   /* wait.c: a waiter may leave while its object is locked  */
     KiTwinQueueNoLimit,       /* queue.c: MaximumCount is ignored                       */
     KiTwinFlushOrdinaryOnly,  /* dpcflush.c: no marker in the threaded queues           */
     KiTwinCallDpcHereOnly,    /* genericdpc.c: on the caller's processor only           */

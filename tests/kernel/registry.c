@@ -24,6 +24,7 @@
     Suite(KtDpcQueueSuite)                                                                         \
     Suite(KtDpcStormSuite)                                                                         \
     Suite(KtDpcRaceSuite)                                                                          \
+    Suite(KtWaitLifeSuite)                                                                         \
     Suite(KtTimerSuite)                                                                            \
     Suite(KtTimerRaceSuite)                                                                        \
     Suite(KtSystemTimeSuite)                                                                       \
