@@ -639,6 +639,7 @@ static ULONG CountCircle(PLIST_ENTRY First)
 
 static VOID NoneLostNoneTwice(VOID)
 {
+    ULONG64 End;
     ULONG Left;
 
     RtlZeroMemory(Storm, sizeof(Storm));
@@ -648,7 +649,11 @@ static VOID NoneLostNoneTwice(VOID)
     {
         Employ(Index, Index < WORKERS - 2 ? TakeInTheStorm : InsertInTheStorm, NULL);
     }
-    Sleep(KtBudget());
+    End = KtNow() + KtBudget();
+    while ((KtNow() < End || ReadAcquire64(&Taken) < STORM_JOBS) && KtNow() < End + LIMIT)
+    {
+        Sleep(KT_MILLISECONDS(5));
+    }
     WriteRelease(&StormStop, TRUE);
     AwaitWorkers(WORKERS - 2, WORKERS);
     Left = CountCircle(KeRundownQueue(&Queue));
