@@ -232,32 +232,38 @@ static VOID OrdinaryPreempts(VOID)
     KeFlushQueuedDpcs();
 }
 
-#define FLUSH_STALL_US 20000
+#define FLUSH_HOLD KT_MILLISECONDS(50)
+#define FLUSHES 3
 
-static VOID SlowRoutine(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
+/* Stays, unless the flush returns without it. */
+static VOID StayAWhile(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
 {
     PPAIR Pair = Context;
 
     UNREFERENCED_PARAMETER(Dpc);
     UNREFERENCED_PARAMETER(Argument1);
     UNREFERENCED_PARAMETER(Argument2);
-    InterlockedIncrement(&Pair->Entered);
-    KeStallExecutionProcessor(FLUSH_STALL_US);
-    InterlockedIncrement(&Pair->Left);
+    WriteRelease(&Pair->Entered, TRUE);
+    KtWaitFor(&Pair->Interrupted, TRUE, FLUSH_HOLD);
+    WriteRelease(&Pair->Left, TRUE);
 }
 
 /* The flush finds it out of its queue and running. */
 static VOID FlushWaits(VOID)
 {
-    PAIR Pair = {.Entered = 0};
+    for (ULONG Round = 0; Round < FLUSHES; Round++)
+    {
+        PAIR Pair = {.Entered = FALSE};
 
-    KeInitializeThreadedDpc(&Pair.Threaded, SlowRoutine, &Pair);
-    Target(&Pair.Threaded, 1);
-    KeInsertQueueDpc(&Pair.Threaded, NULL, NULL);
-    KT_CHECK(KtWaitFor(&Pair.Entered, 1, LIMIT), "it never started");
-    KeFlushQueuedDpcs();
-    KT_CHECK(Pair.Left == 1, "the flush returned before the DPC");
-    KtWaitFor(&Pair.Left, 1, LIMIT); /* Pair is on this stack */
+        KeInitializeThreadedDpc(&Pair.Threaded, StayAWhile, &Pair);
+        Target(&Pair.Threaded, 1);
+        KeInsertQueueDpc(&Pair.Threaded, NULL, NULL);
+        KT_CHECK(KtWaitFor(&Pair.Entered, TRUE, LIMIT), "it never started");
+        KeFlushQueuedDpcs();
+        KT_CHECK(ReadAcquire(&Pair.Left), "the flush returned before the DPC");
+        WriteRelease(&Pair.Interrupted, TRUE);
+        KtWaitFor(&Pair.Left, TRUE, LIMIT); /* Pair is on this stack */
+    }
 }
 
 /* ------------------------------------------------------------------ None is lost (L32): the next
