@@ -151,10 +151,10 @@ static BOOLEAN KiReleaseWaiter(PKWAIT_BLOCK Block, PDISPATCHER_HEADER Header)
         return FALSE;
     }
     KiSatisfyWait(Header, Thread);
-    if (State == KI_WAIT_COMMITTED || KI_TWIN(KiTwinWaitUnlinksEarly))
+    if (State == KI_WAIT_COMMITTED || KI_TWIN(KiTwinUnlinksEarly))
     {
         KiUnlinkBlock(Block);
-        KI_TWIN_DELAY(KiTwinWaitUnlinksEarly);
+        KI_TWIN_DELAY(KiTwinUnlinksEarly);
     }
     return State == KI_WAIT_COMMITTED;
 }
@@ -409,7 +409,7 @@ static LONG KiTryWaitAny(PKTHREAD Thread, ULONG Count, PVOID Object[], PKWAIT_BL
         {
             KiSetTimeout(Thread, *Timeout);
         }
-        KI_TWIN_DELAY(KiTwinWaitUnlinksEarly);
+        KI_TWIN_DELAY(KiTwinUnlinksEarly);
         Outcome = KiCommitWait(Thread);
         if (Timeout != NULL)
         {
