@@ -19,6 +19,11 @@ typedef enum _KI_TWIN
     KiTwinRaiseAfterDraw,   /* spinlock.c: the IRQL is raised after the lock is taken */
     KiTwinDpcRunsQueued,    /* dpc.c: dequeued after it ran                           */
     KiTwinDpcFlagUnlocked,  /* dpc.c: the request flag is cleared outside the lock    */
+    KiTwinUnlinksEarly,     /* wait.c: a waiter may leave while its object is locked  */
+    KiTwinQueueNoLimit,     /* queue.c: MaximumCount is ignored                       */
+    KiTwinFlushNoThreads,   /* dpcflush.c: no marker in the threaded queues           */
+    KiTwinCallHereOnly,     /* genericdpc.c: on the caller's processor only           */
+    KiTwinBarrierOnce,      /* genericdpc.c: the barrier stays open                   */
     KiTwinInterruptNoLock,  /* interrupt.c: the ISR runs without the interrupt's lock */
     KiTwinNicNoLock,        /* drivers/e1000/twins.c, selected by the test: no lock      */
     KiTwinNicNoRaise,       /* the same: the lock without the IRQL                       */

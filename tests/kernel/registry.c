@@ -33,13 +33,22 @@
     Suite(KtApcSuite)                                                                              \
     Suite(KtApcThreadSuite)                                                                        \
     Suite(KtApcStormSuite)                                                                         \
+    Suite(KtWaitLifeSuite)                                                                         \
+    Suite(KtTimerSuite)                                                                            \
+    Suite(KtTimerRaceSuite)                                                                        \
+    Suite(KtSystemTimeSuite)                                                                       \
+    Suite(KtDpcThreadedSuite)                                                                      \
+    Suite(KtDpcGenericSuite)                                                                       \
+    Suite(KtDpcWatchdogSuite)                                                                      \
+    Suite(KtQueueSuite)                                                                            \
     Suite(KtMemorySuite)                                                                           \
     Suite(KtPoolSuite)                                                                             \
     Suite(KtSpaceSuite)                                                                            \
     Suite(KtNicSuite)                                                                              \
     Suite(KtWireSuite)                                                                             \
     Suite(KtDeathSuite)                                                                            \
-    Suite(KtDeathStacksSuite)
+    Suite(KtDeathStacksSuite)                                                                      \
+    Suite(KtDeathWatchdogSuite)
 
 /* clang-format on */
 
