@@ -14,10 +14,17 @@ KI_TWIN_ID KiActiveTwin;
 static KI_TWIN_ID KiSelectedTwin;
 
 static const PCSTR KiTwinNames[KiTwinMaximum] = {
-    [KiTwinTicketNoAtomic] = "ticket-no-atomic",   [KiTwinRaiseAfterDraw] = "raise-after-draw",
-    [KiTwinDpcRunsQueued] = "dpc-runs-queued",     [KiTwinDpcFlagUnlocked] = "dpc-flag-unlocked",
-    [KiTwinInterruptNoLock] = "interrupt-no-lock", [KiTwinNicNoLock] = "nic-no-lock",
+    [KiTwinTicketNoAtomic] = "ticket-no-atomic",
+    [KiTwinRaiseAfterDraw] = "raise-after-draw",
+    [KiTwinDpcRunsQueued] = "dpc-runs-queued",
+    [KiTwinDpcFlagUnlocked] = "dpc-flag-unlocked",
+    [KiTwinInterruptNoLock] = "interrupt-no-lock",
+    [KiTwinNicNoLock] = "nic-no-lock",
     [KiTwinNicNoRaise] = "nic-no-raise",
+    [KiTwinObCountNotAtomic] = "ob-count-not-atomic",
+    [KiTwinObLateReference] = "ob-late-reference",
+    [KiTwinPsReapEarly] = "ps-reap-early",
+    [KiTwinWorkQueuedTooLong] = "work-queued-too-long",
 };
 
 /* Advanced by any processor without order: it only has to vary. */
