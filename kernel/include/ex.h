@@ -28,6 +28,11 @@ VOID ExFreePoolWithTag(PVOID P, ULONG Tag);
 _IRQL_requires_max_(DISPATCH_LEVEL)
 VOID ExFreePool(PVOID P);
 
+/* Raises Status. There are no structured exceptions to catch it: bug check 0x1E
+ * (KMODE_EXCEPTION_NOT_HANDLED) with Status as its first parameter. */
+_IRQL_requires_max_(APC_LEVEL)
+DECLSPEC_NORETURN VOID ExRaiseStatus(NTSTATUS Status);
+
 /* ------------------------------------------------------------------ Work items ("System Worker
  * Threads"): a call at PASSIVE_LEVEL, asked for at DISPATCH_LEVEL. Device drivers use those of
  * io.h. */
