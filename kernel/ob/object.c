@@ -18,8 +18,9 @@
  *   buffers - so at a higher IRQL the deletion goes to the reaper; the header has the place for it,
  *   and no memory is needed.
  *
- *   A reference taken from 0 or below, and a count that falls below 0, are somebody's bug: 0x18. The
- *   pool's poison in a freed header is a negative count, so a late one is caught as well.
+ *   A reference taken from 0 or below, a count that falls below 0, and one that falls to 0 while
+ *   there are handles, are somebody's bug: 0x18. The poison that checked builds leave in freed pool
+ *   is a negative count, so one that comes too late is caught as well.
  *
  * LOCKS AND IRQL
  *   No lock. HandleCount and Name are handle.c's, under its lock.
@@ -62,7 +63,6 @@ static VOID ObpDeleteObject(POBJECT_HEADER Header)
     POBJECT_TYPE Type = Header->Type;
 
     KI_ASSERT_IRQL(PASSIVE_LEVEL);
-    KI_ASSERT_VALUES(Header->HandleCount == 0, Header->Body, Header->HandleCount);
     if (Type->Delete != NULL)
     {
         Type->Delete(Header->Body);
@@ -127,7 +127,7 @@ static LONG64 ObpRelease(POBJECT_HEADER Header)
     {
         Count = InterlockedDecrement64(&Header->PointerCount); /* pairs with: ObpRelease */
     }
-    if (Count < 0)
+    if (Count < 0 || (Count == 0 && Header->HandleCount != 0))
     {
         ObpBadCount(Header, Count);
     }

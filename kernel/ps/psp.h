@@ -30,10 +30,6 @@ NTSTATUS PspCreateThread(PCSTR Name, PKSTART_ROUTINE StartRoutine, PVOID StartCo
  * callers) have no header before them. */
 BOOLEAN PspIsThreadObject(const KTHREAD *Thread);
 
-/* switch.c: Thread has ended and nobody uses its stack any more. At DISPATCH_LEVEL, on the next
- * thread's stack. */
-VOID KiThreadTerminated(PKTHREAD Thread);
-
 /* On a thread, after ObpInitialize. */
 _IRQL_requires_(PASSIVE_LEVEL)
 VOID PspInitialize(VOID);

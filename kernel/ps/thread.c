@@ -12,19 +12,19 @@
  *       running      StartRoutine, in a critical region
  *       ending       the thread itself (KiTerminateThread): its APCs are run down, the object is
  *                    signaled, the processor given away for good
- *       off stack    the next thread on that processor, from the switch: KiThreadTerminated hands
- *                    the object to the reaper. First moment at which nobody uses the stack
+ *       off stack    the next thread on that processor, from the switch: PspThreadEnded hands the
+ *                    object to the reaper. First moment at which nobody uses the stack
  *       reaped       the reaper, at PASSIVE_LEVEL: frees the stack, drops the thread's reference
  *       deleted      whoever has the last reference, perhaps long after: joiners' and handles'
  *                    references keep the object, signaled, but not the stack
  *   A joiner may return from its wait before the thread is off its stack: being signaled says that
  *   the thread's work is done, not that its memory is free.
  *
- *   KTHREADs that were not made here (idle threads, and whoever calls KiInitializeThread on memory
- *   of his own) have no object header. They are told by their start routine, and left alone.
+ *   KTHREADs that were not made here (idle threads, and those of who calls KiInitializeThread on
+ *   memory of his own) have no object header. They are told by their Reaper, and left alone.
  *
  * LOCKS AND IRQL
- *   PASSIVE_LEVEL but for KiThreadTerminated, which is part of the switch: DISPATCH_LEVEL, no lock,
+ *   PASSIVE_LEVEL but for PspThreadEnded, which is part of the switch: DISPATCH_LEVEL, no lock,
  *   only the reaper's lock-free list.
  *
  * ORDERING
@@ -62,13 +62,6 @@ POBJECT_TYPE *PsThreadType = &PspThreadTypePointer;
 /* Advanced by interlocked add; 64 bits, so no number returns. */
 static volatile LONG64 PspNextThreadId;
 
-static DECLSPEC_NORETURN VOID PspThreadStartup(PVOID Context);
-
-BOOLEAN PspIsThreadObject(const KTHREAD *Thread)
-{
-    return Thread->StartRoutine == (PVOID)PspThreadStartup;
-}
-
 /* ------------------------------------------------------------------ The end. */
 
 /* What the thread has entered and not left; a mutex it owns is KiTerminateThread's to report. */
@@ -98,9 +91,19 @@ static VOID PspReapThread(POBP_DEFERRED Entry)
     ObDereferenceObject(Thread);
 }
 
-static VOID PspHandToReaper(PKTHREAD Thread)
+/* The switch code, at DISPATCH_LEVEL on the next thread's stack: nobody uses this one's any more. */
+static VOID PspThreadEnded(PKTHREAD Thread)
 {
+    if (KI_TWIN(KiTwinPsReapEarly))
+    {
+        return;
+    }
     ObpDefer(&ObpHeader(Thread)->Deferred, PspReapThread);
+}
+
+BOOLEAN PspIsThreadObject(const KTHREAD *Thread)
+{
+    return Thread->Reaper == PspThreadEnded;
 }
 
 /* The calling thread's. */
@@ -111,19 +114,10 @@ static DECLSPEC_NORETURN VOID PspExitThread(PETHREAD Thread, NTSTATUS ExitStatus
     Thread->ExitStatus = ExitStatus;
     if (KI_TWIN(KiTwinPsReapEarly))
     {
-        PspHandToReaper(&Thread->Tcb);
+        ObpDefer(&ObpHeader(Thread)->Deferred, PspReapThread);
         KI_TWIN_DELAY(KiTwinPsReapEarly);
     }
     KiTerminateThread();
-}
-
-VOID KiThreadTerminated(PKTHREAD Thread)
-{
-    KI_ASSERT_IRQL(DISPATCH_LEVEL);
-    if (PspIsThreadObject(Thread) && !KI_TWIN(KiTwinPsReapEarly))
-    {
-        PspHandToReaper(Thread);
-    }
 }
 
 /* The last reference is gone, and with it the thread's own: it has been reaped, or was never
@@ -185,6 +179,7 @@ NTSTATUS PspCreateThread(PCSTR Name, PKSTART_ROUTINE StartRoutine, PVOID StartCo
     New->Cid.UniqueThread = (HANDLE)(ULONG_PTR)InterlockedExchangeAdd64(&PspNextThreadId, 4);
     KiInitializeThread(&New->Tcb, StackTop, MI_KERNEL_STACK_SIZE, Name, PspThreadStartup, New,
                        Priority, NULL);
+    New->Tcb.Reaper = PspThreadEnded;
     *Thread = New;
     return STATUS_SUCCESS;
 }

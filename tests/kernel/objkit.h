@@ -23,7 +23,7 @@ FORCEINLINE BOOLEAN KtAwait(PVOID Object)
 }
 
 /* Starts a thread; returns its object with a reference, as Microsoft's pages do it, or NULL. */
-FORCEINLINE PVOID KtCreateThread(PKSTART_ROUTINE Routine, PVOID Context)
+FORCEINLINE PVOID KtSpawn(PKSTART_ROUTINE Routine, PVOID Context)
 {
     HANDLE Handle;
     PVOID Thread = NULL;
@@ -43,7 +43,7 @@ FORCEINLINE PVOID KtCreateThread(PKSTART_ROUTINE Routine, PVOID Context)
 }
 
 /* Waits for its end and lets go of it. */
-FORCEINLINE VOID KtJoinThread(PVOID Thread)
+FORCEINLINE VOID KtJoinSpawned(PVOID Thread)
 {
     if (Thread != NULL)
     {

@@ -119,7 +119,7 @@ static VOID FindMyself(PVOID Context)
 
 static VOID CurrentThreadHandle(VOID)
 {
-    KtJoinThread(KtCreateThread(FindMyself, NULL));
+    KtJoinSpawned(KtSpawn(FindMyself, NULL));
 }
 
 /* ------------------------------------------------------------------ The end. */
@@ -162,14 +162,14 @@ static VOID AllJoinersReleased(VOID)
     PS_JOIN Join = {.Waiting = 0};
 
     KeInitializeEvent(&Join.Go, NotificationEvent, FALSE);
-    Join.Target = KtCreateThread(EndWhenTold, &Join);
+    Join.Target = KtSpawn(EndWhenTold, &Join);
     KT_REQUIRE(Join.Target != NULL, "no thread");
     KT_CHECK(KeWaitForSingleObject(Join.Target, Executive, KernelMode, FALSE, &Now) ==
                  STATUS_TIMEOUT,
              "signaled while it runs");
     for (ULONG Index = 0; Index < JOINERS; Index++)
     {
-        Joiners[Index] = KtCreateThread(JoinTarget, &Join);
+        Joiners[Index] = KtSpawn(JoinTarget, &Join);
     }
     while (ReadAcquire(&Join.Waiting) != JOINERS && !KtHasFailed())
     {
@@ -178,7 +178,7 @@ static VOID AllJoinersReleased(VOID)
     KeSetEvent(&Join.Go, IO_NO_INCREMENT, FALSE);
     for (ULONG Index = 0; Index < JOINERS; Index++)
     {
-        KtJoinThread(Joiners[Index]);
+        KtJoinSpawned(Joiners[Index]);
     }
     KT_CHECK(Join.Joined == JOINERS, "%d joined", Join.Joined);
     for (ULONG Again = 0; Again < 3; Again++)
@@ -187,7 +187,7 @@ static VOID AllJoinersReleased(VOID)
                      STATUS_SUCCESS,
                  "no longer signaled");
     }
-    KtJoinThread(Join.Target);
+    KtJoinSpawned(Join.Target);
 }
 
 static VOID Return(PVOID Context)
@@ -207,8 +207,8 @@ static VOID ReturnBadly(PVOID Context)
 static VOID EndsEitherWay(VOID)
 {
     volatile LONG Ran = 0;
-    PVOID First = KtCreateThread(Return, (PVOID)&Ran);
-    PVOID Second = KtCreateThread(ReturnBadly, (PVOID)&Ran);
+    PVOID First = KtSpawn(Return, (PVOID)&Ran);
+    PVOID Second = KtSpawn(ReturnBadly, (PVOID)&Ran);
 
     KT_REQUIRE(First != NULL && Second != NULL, "no threads");
     KtAwait(First);
@@ -275,11 +275,11 @@ static VOID RunBatches(ULONG Cycles)
 
         for (ULONG Index = 0; Index < BATCH; Index++)
         {
-            Threads[Index] = KtCreateThread(Return, NULL);
+            Threads[Index] = KtSpawn(Return, NULL);
         }
         for (ULONG Index = 0; Index < BATCH; Index++)
         {
-            KtJoinThread(Threads[Index]);
+            KtJoinSpawned(Threads[Index]);
         }
     }
 }
@@ -406,38 +406,27 @@ static VOID FailsWithoutMemory(VOID)
     KT_CHECK(Status == STATUS_INSUFFICIENT_RESOURCES && Handle == NULL, "status %x, handle %p",
              Status, Handle);
     CheckNothingLeft(&Before);
-    KtJoinThread(KtCreateThread(Return, NULL));
+    KtJoinSpawned(KtSpawn(Return, NULL));
 }
 
 /* ------------------------------------------------------------------ Threads of the kernel's own. */
 
-static volatile LONG ForeignStatus;
-
 static VOID EndForeign(PVOID Context)
 {
+    NTSTATUS Status = PsTerminateSystemThread(STATUS_SUCCESS);
+
     UNREFERENCED_PARAMETER(Context);
+    KT_CHECK(Status == STATUS_INVALID_PARAMETER, "status %x", Status);
     KT_CHECK(PsGetCurrentThreadId() == NULL, "it has an id");
-    ForeignStatus = PsTerminateSystemThread(STATUS_SUCCESS);
-    KiTerminateThread();
 }
 
 static VOID ForeignThreadsAreLeftAlone(VOID)
 {
-    PKTHREAD Thread = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(KTHREAD), TAG_OBJECT);
-    PVOID Stack = MiAllocateKernelStack(MI_KERNEL_STACK_SIZE, 0);
+    PKT_THREAD Thread = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*Thread), TAG_OBJECT);
 
-    KT_REQUIRE(Thread != NULL && Stack != NULL, "no memory");
-    ForeignStatus = STATUS_SUCCESS;
-    KiInitializeThread(Thread, Stack, MI_KERNEL_STACK_SIZE, "foreign", EndForeign, NULL,
-                       KI_DEFAULT_PRIORITY, NULL);
-    KiStartThread(Thread);
-    KtAwait(Thread);
-    while (ReadAcquire(&Thread->SwapState) != KiSwapSaved) /* pairs with: KiFinishSwitch */
-    {
-        KeDelayExecutionThread(KernelMode, FALSE, &(LARGE_INTEGER){.QuadPart = -10000});
-    }
-    KT_CHECK(ForeignStatus == STATUS_INVALID_PARAMETER, "status %x", ForeignStatus);
-    MiFreeKernelStack(Stack, MI_KERNEL_STACK_SIZE);
+    KT_REQUIRE(Thread != NULL, "no memory");
+    KtCreateThread(Thread, EndForeign, NULL, KI_DEFAULT_PRIORITY, KT_ANYWHERE);
+    KtJoinThread(Thread);
     ExFreePoolWithTag(Thread, TAG_OBJECT);
 }
 
@@ -483,13 +472,13 @@ static VOID EndRaised(PVOID Context)
 
 static VOID OwnersMayNotEnd(VOID)
 {
-    KtJoinThread(KtCreateThread(EndWithMutex, NULL));
+    KtJoinSpawned(KtSpawn(EndWithMutex, NULL));
 }
 
 static VOID RegionsMustBeLeft(VOID)
 {
-    KtJoinThread(KtCreateThread(EndInRegion, NULL));
-    KtJoinThread(KtCreateThread(EndRaised, NULL));
+    KtJoinSpawned(KtSpawn(EndInRegion, NULL));
+    KtJoinSpawned(KtSpawn(EndRaised, NULL));
 }
 
 static const KT_CASE Cases[] = {

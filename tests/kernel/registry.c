@@ -27,10 +27,15 @@
     Suite(KtMemorySuite)                                                                           \
     Suite(KtPoolSuite)                                                                             \
     Suite(KtSpaceSuite)                                                                            \
+    Suite(KtObjectSuite)                                                                           \
+    Suite(KtHandleSuite)                                                                           \
+    Suite(KtThreadObjectSuite)                                                                     \
+    Suite(KtWorkSuite)                                                                             \
     Suite(KtNicSuite)                                                                              \
     Suite(KtWireSuite)                                                                             \
     Suite(KtDeathSuite)                                                                            \
-    Suite(KtDeathStacksSuite)
+    Suite(KtDeathStacksSuite)                                                                      \
+    Suite(KtDeathObjectSuite)
 
 /* clang-format on */
 
