@@ -110,11 +110,11 @@ static VOID ExpWatch(PVOID Context)
     {
         while (ExpIsWorkLeft())
         {
+            KeDelayExecutionThread(KernelMode, FALSE, &Interval); /* most is taken meanwhile */
             for (ULONG Type = 0; Type < MaximumWorkQueue; Type++)
             {
                 ExpBalanceQueue(&ExpWorkQueues[Type]);
             }
-            KeDelayExecutionThread(KernelMode, FALSE, &Interval);
         }
         InterlockedExchange(&ExpWatching, FALSE); /* pairs with: ExpWatchQueues */
         if (!ExpIsWorkLeft())

@@ -6,6 +6,7 @@
 
 #include <mi.h>
 #include <psp.h>
+#include <work.h>
 
 /* ------------------------------------------------------------------ The beginning. */
 
@@ -221,13 +222,54 @@ static VOID EndsEitherWay(VOID)
     ObDereferenceObject(Second);
 }
 
-/* Memory, objects and handles, once nothing is on its way. */
+/* ------------------------------------------------------------------ Nothing is left: memory,
+ * objects and handles, once nothing is on its way. The pool of workers may grow meanwhile, and then
+ * those threads are not ours. */
+
 typedef struct _PS_COUNTS
 {
     MI_STATISTICS Memory;
-    LONG64 Threads;
+    LONG64 Workers;
+    LONG64 Threads; /* but the workers */
     ULONG Handles;
 } PS_COUNTS, *PPS_COUNTS;
+
+static LONG64 CountWorkers(VOID)
+{
+    LONG64 Workers = 0;
+
+    for (ULONG Queue = 0; Queue < MaximumWorkQueue; Queue++)
+    {
+        Workers += ReadAcquire(&ExpWorkQueues[Queue].Threads);
+    }
+    return Workers;
+}
+
+static LONG64 CountThreads(VOID)
+{
+    return (*PsThreadType)->Objects - CountWorkers();
+}
+
+/* Some stacks are kept for reuse: as many as there may be, from here on. */
+#define KEPT_STACKS 16
+
+static VOID FillKeptStacks(VOID)
+{
+    PVOID Stacks[KEPT_STACKS + 1];
+
+    for (ULONG Index = 0; Index < RTL_NUMBER_OF(Stacks); Index++)
+    {
+        Stacks[Index] = MiAllocateKernelStack(MI_KERNEL_STACK_SIZE, 0);
+        KT_CHECK(Stacks[Index] != NULL, "no memory");
+    }
+    for (ULONG Index = 0; Index < RTL_NUMBER_OF(Stacks); Index++)
+    {
+        if (Stacks[Index] != NULL)
+        {
+            MiFreeKernelStack(Stacks[Index], MI_KERNEL_STACK_SIZE);
+        }
+    }
+}
 
 /* A signaled thread may not be off its stack yet: the reaper gets it soon. */
 static VOID Count(PPS_COUNTS Counts, LONG64 ThreadsWanted)
@@ -235,33 +277,42 @@ static VOID Count(PPS_COUNTS Counts, LONG64 ThreadsWanted)
     for (ULONG64 End = KtNow() + KT_LOST_AFTER; KtNow() < End;)
     {
         ObpFlushDeferred();
-        if ((*PsThreadType)->Objects <= ThreadsWanted)
+        if (CountThreads() <= ThreadsWanted)
         {
             break;
         }
         KeDelayExecutionThread(KernelMode, FALSE, &(LARGE_INTEGER){.QuadPart = -10000});
     }
+    FillKeptStacks();
     MiQueryStatistics(&Counts->Memory);
-    Counts->Threads = (*PsThreadType)->Objects;
+    Counts->Workers = CountWorkers();
+    Counts->Threads = CountThreads();
     Counts->Handles = ObpQueryHandles();
 }
 
+#define WORKER_BYTES 0x1000 /* of pool, more than one can need */
+#define WORKER_PAGES 8
+#define SLACK_PAGES 16 /* slabs, page tables */
+
 static VOID CheckNothingLeft(const PS_COUNTS *Before)
 {
+    ULONG64 PagesBefore = Before->Memory.FreePages + Before->Memory.PoolPages;
+    ULONG64 NewWorkers, PagesAfter;
     PS_COUNTS After;
 
     Count(&After, Before->Threads);
+    NewWorkers = After.Workers > Before->Workers ? (ULONG64)(After.Workers - Before->Workers) : 0;
+    PagesAfter = After.Memory.FreePages + After.Memory.PoolPages;
     KT_CHECK(After.Threads <= Before->Threads, "%lld threads, %lld before", After.Threads,
              Before->Threads);
     KT_CHECK(After.Handles == Before->Handles, "%u handles, %u before", After.Handles,
              Before->Handles);
-    KT_CHECK(After.Memory.PoolBytesInUse <= Before->Memory.PoolBytesInUse,
+    KT_CHECK(After.Memory.PoolBytesInUse <=
+                 Before->Memory.PoolBytesInUse + NewWorkers * WORKER_BYTES,
              "%llu bytes of pool, %llu before", After.Memory.PoolBytesInUse,
              Before->Memory.PoolBytesInUse);
-    KT_CHECK(After.Memory.FreePages + After.Memory.PoolPages + 16 >=
-                 Before->Memory.FreePages + Before->Memory.PoolPages,
-             "%llu pages, %llu before", After.Memory.FreePages + After.Memory.PoolPages,
-             Before->Memory.FreePages + Before->Memory.PoolPages);
+    KT_CHECK(PagesAfter + SLACK_PAGES + NewWorkers * WORKER_PAGES >= PagesBefore,
+             "%llu pages, %llu before", PagesAfter, PagesBefore);
 }
 
 #define CYCLES 200
@@ -287,10 +338,11 @@ static VOID RunBatches(ULONG Cycles)
 /* The first batches fill what is kept for reuse: stacks, slabs, page tables. */
 static VOID CyclesLeaveNothing(VOID)
 {
+    LONG64 Threads = CountThreads();
     PS_COUNTS Before;
 
     RunBatches(4 * BATCH);
-    Count(&Before, 0);
+    Count(&Before, Threads);
     RunBatches(CYCLES);
     CheckNothingLeft(&Before);
 }
@@ -298,11 +350,12 @@ static VOID CyclesLeaveNothing(VOID)
 /* Nobody waits, nobody keeps a handle: the threads are their own last users. */
 static VOID OrphansLeaveNothing(VOID)
 {
+    LONG64 Threads = CountThreads();
     volatile LONG Ran = 0;
     PS_COUNTS Before;
 
     RunBatches(4 * BATCH);
-    Count(&Before, 0);
+    Count(&Before, Threads);
     for (LONG Index = 0; Index < 40; Index++)
     {
         HANDLE Handle;
@@ -327,11 +380,12 @@ static VOID CreateAndJoin(PVOID Context, ULONG Processor)
 
 static VOID CyclesEverywhere(VOID)
 {
+    LONG64 Threads = CountThreads();
     PS_COUNTS Before;
 
     RunBatches(4 * BATCH);
     KtParallel(CreateAndJoin, NULL);
-    Count(&Before, 0);
+    Count(&Before, Threads);
     KtParallel(CreateAndJoin, NULL);
     CheckNothingLeft(&Before);
 }
@@ -372,12 +426,13 @@ static PSINGLE_LIST_ENTRY TakeBlocks(PSINGLE_LIST_ENTRY Blocks, SIZE_T Bytes)
 static VOID FailsWithoutMemory(VOID)
 {
     PSINGLE_LIST_ENTRY Blocks = NULL, Stacks;
+    LONG64 Threads = CountThreads();
     HANDLE Handle = (HANDLE)1;
     PS_COUNTS Before;
     NTSTATUS Status;
 
     RunBatches(BATCH);
-    Count(&Before, 0);
+    Count(&Before, Threads);
     if (Before.Memory.TotalPages * PAGE_SIZE > MOST_MEMORY)
     {
         KtSkip("too much memory to use up");
