@@ -212,6 +212,7 @@ static VOID ReplaceSlot(PHANDLE_FIRE Fire, ULONG Slot)
     HANDLE Old = InterlockedExchangePointer(&Fire->Slots[Slot], New);
 
     KT_CHECK(NT_SUCCESS(ZwClose(Old)), "not closed");
+    KT_CHECK(Probe(Old) == STATUS_INVALID_HANDLE, "%p is closed", Old);
 }
 
 static VOID FireAtHandles(PVOID Context, ULONG Processor)
