@@ -12,8 +12,8 @@
  *   there are processors; workpool.c, that there is always one more when all are blocked.
  *
  *   An item is (List.Flink): NULL while it is in no queue.
- *       queue   (NULL) -> (linked)
- *       take    (linked) -> (NULL)     by the worker; routine and parameter are copied first
+ *       queue   (NULL) -> (queued)     by exchange, so of two who queue it at once one is told
+ *       take    (queued) -> (NULL)     by the worker; routine and parameter are copied first
  *   and then the routine is called. From the moment it is called the item is the routine's: it may
  *   free it, or queue it again and be called a second time, in parallel. A worker touches no item
  *   that it has called.
@@ -60,7 +60,8 @@ VOID ExQueueWorkItem(PWORK_QUEUE_ITEM WorkItem, WORK_QUEUE_TYPE QueueType)
     {
         KeBugCheckEx(WORKER_INVALID, WORKER_NO_ROUTINE, (ULONG_PTR)WorkItem, QueueType, 0);
     }
-    if (WorkItem->List.Flink != NULL)
+    /* (NULL) -> (claimed): a KQUEUE may hand it to a worker without ever linking it. */
+    if (InterlockedExchangePointer(&WorkItem->List.Flink, &WorkItem->List) != NULL)
     {
         KeBugCheckEx(WORKER_INVALID, WORKER_QUEUED_TWICE, (ULONG_PTR)WorkItem, QueueType, 0);
     }
@@ -110,7 +111,7 @@ static VOID ExpCallItem(PWORK_QUEUE_ITEM Item)
 
     if (!KI_TWIN(KiTwinWorkQueuedTooLong))
     {
-        Item->List.Flink = NULL; /* (linked) -> (NULL) */
+        Item->List.Flink = NULL; /* (queued) -> (NULL) */
     }
     Routine(Parameter);
     if (KI_TWIN(KiTwinWorkQueuedTooLong))
