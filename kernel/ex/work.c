@@ -18,8 +18,8 @@
  *   free it, or queue it again and be called a second time, in parallel. A worker touches no item
  *   that it has called.
  *
- *   The routine has to leave the thread as it found it: PASSIVE_LEVEL (0xE1), the same critical and
- *   guarded regions (checked builds, 0x1).
+ *   The routine has to leave the thread as it found it: alive (0xE9), at PASSIVE_LEVEL (0xE1), in
+ *   the same critical and guarded regions (checked builds, 0x1).
  *
  * LOCKS AND IRQL
  *   The KQUEUE's own lock. <= DISPATCH_LEVEL to queue, PASSIVE_LEVEL to work.
@@ -34,6 +34,7 @@
  */
 #include "work.h"
 
+#include <psp.h>
 #include <twin.h>
 
 /* WORKER_INVALID's first parameter. */
@@ -113,7 +114,9 @@ static VOID ExpCallItem(PWORK_QUEUE_ITEM Item)
     {
         Item->List.Flink = NULL; /* (queued) -> (NULL) */
     }
+    ((PETHREAD)Thread)->ActiveExWorker = TRUE;
     Routine(Parameter);
+    ((PETHREAD)Thread)->ActiveExWorker = FALSE;
     if (KI_TWIN(KiTwinWorkQueuedTooLong))
     {
         Item->List.Flink = NULL;

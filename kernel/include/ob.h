@@ -99,6 +99,9 @@ typedef struct _OBJECT_HANDLE_INFORMATION
 /* The calling thread, wherever a handle is asked for. Closing it has no effect. */
 #define ZwCurrentThread() ((HANDLE)(LONG_PTR)-2)
 #define NtCurrentThread() ZwCurrentThread()
+/* The calling thread's process: there is one. */
+#define ZwCurrentProcess() ((HANDLE)(LONG_PTR)-1)
+#define NtCurrentProcess() ZwCurrentProcess()
 
 /*
  * The object behind a handle, with a reference for the caller: *Object, NULL on failure.

@@ -23,9 +23,9 @@ typedef KSTART_ROUTINE *PKSTART_ROUTINE;
 /*
  * Starts a thread of the system process that runs StartRoutine(StartContext) at PASSIVE_LEVEL, in a
  * critical region, with priority 8; *ThreadHandle, with DesiredAccess, is the caller's to close.
- * ObjectAttributes: NULL, or no name. ProcessHandle: NULL. ClientId may be NULL. Errors:
- * STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER (attributes), STATUS_INVALID_HANDLE (a
- * process): then nothing is left of the thread.
+ * ObjectAttributes: NULL, or no name. ProcessHandle: NULL or NtCurrentProcess(). ClientId may be
+ * NULL. Errors: STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER (attributes),
+ * STATUS_INVALID_HANDLE (a process): then nothing is left of the thread.
  */
 _IRQL_requires_(PASSIVE_LEVEL)
 NTSTATUS PsCreateSystemThread(_Out_ PHANDLE ThreadHandle, ULONG DesiredAccess,
@@ -36,8 +36,8 @@ NTSTATUS PsCreateSystemThread(_Out_ PHANDLE ThreadHandle, ULONG DesiredAccess,
 /*
  * Ends the calling thread: its APCs are run down, its object becomes signaled and stays so.
  * Returns only STATUS_INVALID_PARAMETER, to a caller that was not made by PsCreateSystemThread. The
- * thread owns no mutex (bug check 0x4000008A), and has left every region it entered (checked
- * builds: bug check 0x20).
+ * thread owns no mutex (bug check 0x4000008A), runs no work item (0xE9), and has left every region
+ * that it entered (checked builds: 0x20).
  */
 _IRQL_requires_(PASSIVE_LEVEL)
 NTSTATUS PsTerminateSystemThread(NTSTATUS ExitStatus);

@@ -57,16 +57,21 @@ VOID IoInitializeWorkItem(PVOID IoObject, PIO_WORKITEM IoWorkItem)
     ExInitializeWorkItem(&IoWorkItem->Item, IopRunWorkItem, IoWorkItem);
 }
 
-VOID IoUninitializeWorkItem(PIO_WORKITEM IoWorkItem)
+static VOID IopRetireWorkItem(PIO_WORKITEM WorkItem)
 {
     KI_ASSERT_IRQL_MAX(DISPATCH_LEVEL);
-    if (ReadAcquire(&IoWorkItem->Queued) != 0)
+    if (ReadAcquire(&WorkItem->Queued) != 0)
     {
-        KeBugCheckEx(WORKER_INVALID, WORKER_FREED_WHILE_QUEUED, (ULONG_PTR)IoWorkItem,
-                     IoWorkItem->Routine != NULL ? (ULONG_PTR)IoWorkItem->Routine
-                                                 : (ULONG_PTR)IoWorkItem->ExtendedRoutine,
+        KeBugCheckEx(WORKER_INVALID, WORKER_FREED_WHILE_QUEUED, (ULONG_PTR)WorkItem,
+                     WorkItem->Routine != NULL ? (ULONG_PTR)WorkItem->Routine
+                                               : (ULONG_PTR)WorkItem->ExtendedRoutine,
                      0);
     }
+}
+
+VOID IoUninitializeWorkItem(PIO_WORKITEM IoWorkItem)
+{
+    IopRetireWorkItem(IoWorkItem);
 }
 
 PIO_WORKITEM IoAllocateWorkItem(PDEVICE_OBJECT DeviceObject)
@@ -84,7 +89,7 @@ PIO_WORKITEM IoAllocateWorkItem(PDEVICE_OBJECT DeviceObject)
 
 VOID IoFreeWorkItem(PIO_WORKITEM IoWorkItem)
 {
-    IoUninitializeWorkItem(IoWorkItem);
+    IopRetireWorkItem(IoWorkItem);
     ExFreePoolWithTag(IoWorkItem, IOP_TAG_WORKITEM);
 }
 

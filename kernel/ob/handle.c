@@ -380,7 +380,7 @@ NTSTATUS ZwClose(HANDLE Handle)
     return STATUS_SUCCESS;
 }
 
-/* ------------------------------------------------------------------ From a handle to its object. */
+/* ------------------------------------------------------------------ From handle to object. */
 
 static NTSTATUS ObpReferenceCurrentThread(POBJECT_TYPE ObjectType, PVOID *Object,
                                           POBJECT_HANDLE_INFORMATION HandleInformation)

@@ -25,7 +25,7 @@ typedef struct _OBP_DEFERRED
 _IRQL_requires_max_(DISPATCH_LEVEL)
 VOID ObpDefer(_Inout_ POBP_DEFERRED Entry, VOID (*Routine)(POBP_DEFERRED Entry));
 
-/* Returns when everything that was deferred before the call has been done. Not from deferred work. */
+/* Returns when all that was deferred before the call has been done. Not from deferred work. */
 _IRQL_requires_(PASSIVE_LEVEL)
 VOID ObpFlushDeferred(VOID);
 
@@ -66,7 +66,7 @@ FORCEINLINE POBJECT_HEADER ObpHeader(PVOID Object)
 _IRQL_requires_max_(DISPATCH_LEVEL)
 NTSTATUS ObpCreateObject(POBJECT_TYPE Type, _Out_ PVOID *Object);
 
-/* ------------------------------------------------------------------ Handles and names (handle.c). */
+/* ------------------------------------------------------------------ Handles, names (handle.c). */
 
 /* Handles in the table are below OBP_MAXIMUM_HANDLES * 4 but for their generation. */
 #define OBP_HANDLES_PER_PAGE 256

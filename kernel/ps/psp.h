@@ -13,7 +13,8 @@ typedef struct _ETHREAD
     CLIENT_ID Cid;
     PKSTART_ROUTINE StartRoutine;
     PVOID StartContext;
-    NTSTATUS ExitStatus; /* itself, before it is signaled */
+    NTSTATUS ExitStatus;    /* itself, before it is signaled */
+    BOOLEAN ActiveExWorker; /* itself: it runs a work item, and may not end */
 } ETHREAD;
 
 C_ASSERT(FIELD_OFFSET(ETHREAD, Tcb) == 0);

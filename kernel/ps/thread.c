@@ -91,7 +91,7 @@ static VOID PspReapThread(POBP_DEFERRED Entry)
     ObDereferenceObject(Thread);
 }
 
-/* The switch code, at DISPATCH_LEVEL on the next thread's stack: nobody uses this one's any more. */
+/* The switch code, at DISPATCH_LEVEL, on the next thread's stack: this one's is free. */
 static VOID PspThreadEnded(PKTHREAD Thread)
 {
     if (KI_TWIN(KiTwinPsReapEarly))
@@ -110,6 +110,10 @@ BOOLEAN PspIsThreadObject(const KTHREAD *Thread)
 static DECLSPEC_NORETURN VOID PspExitThread(PETHREAD Thread, NTSTATUS ExitStatus)
 {
     KI_ASSERT_IRQL(PASSIVE_LEVEL);
+    if (Thread->ActiveExWorker)
+    {
+        KeBugCheckEx(ACTIVE_EX_WORKER_THREAD_TERMINATION, (ULONG_PTR)Thread, 0, 0, 0);
+    }
     PspCheckRegions(&Thread->Tcb);
     Thread->ExitStatus = ExitStatus;
     if (KI_TWIN(KiTwinPsReapEarly))
@@ -207,7 +211,7 @@ NTSTATUS PsCreateSystemThread(PHANDLE ThreadHandle, ULONG DesiredAccess,
     {
         return STATUS_INVALID_PARAMETER;
     }
-    if (ProcessHandle != NULL)
+    if (ProcessHandle != NULL && ProcessHandle != NtCurrentProcess())
     {
         return STATUS_INVALID_HANDLE;
     }

@@ -95,7 +95,7 @@ static VOID BadParametersAreRefused(VOID)
     KT_CHECK((*PsThreadType)->Objects == Before, "something is left");
 }
 
-/* ------------------------------------------------------------------ The current thread's handle. */
+/* ------------------------------------------------------------------ The current thread. */
 
 static VOID FindMyself(PVOID Context)
 {
@@ -464,7 +464,7 @@ static VOID FailsWithoutMemory(VOID)
     KtJoinSpawned(KtSpawn(Return, NULL));
 }
 
-/* ------------------------------------------------------------------ Threads of the kernel's own. */
+/* ------------------------------------------------------------------ The kernel's own threads. */
 
 static VOID EndForeign(PVOID Context)
 {

@@ -344,6 +344,21 @@ static VOID DriversItems(VOID)
 
 /* ------------------------------------------------------------------ Misuse. */
 
+static VOID EndWorker(PVOID Context)
+{
+    UNREFERENCED_PARAMETER(Context);
+    PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+static VOID TryToEndWorker(PVOID Parameter)
+{
+    PONE_CALL Call = Parameter;
+
+    KtExpectBugCheck(ACTIVE_EX_WORKER_THREAD_TERMINATION, (ULONG_PTR)KeGetCurrentThread(),
+                     EndWorker, NULL);
+    CallOnce(Call);
+}
+
 static VOID QueueDelayed(PVOID Context)
 {
     ExQueueWorkItem(Context, DelayedWorkQueue);
@@ -401,6 +416,7 @@ static VOID MisuseWhileQueued(PVOID Context, ULONG Processor)
 static VOID MisuseStops(VOID)
 {
     MISUSE Misuse = {.Calls = {.Left = 1}};
+    ONE_CALL Call = {.Calls = 0};
     WORK_QUEUE_ITEM Item;
 
     ExInitializeWorkItem(&Item, NULL, NULL);
@@ -409,6 +425,11 @@ static VOID MisuseStops(VOID)
     KtExpectBugCheck(WORKER_INVALID, 0x6, QueueNowhere, &Item);
     Item.List.Flink = &Item.List; /* as if it were in a queue */
     KtExpectBugCheck(WORKER_INVALID, 0x1, QueueDelayed, &Item);
+
+    KeInitializeEvent(&Call.Called, NotificationEvent, FALSE);
+    ExInitializeWorkItem(&Call.Item, TryToEndWorker, &Call);
+    ExQueueWorkItem(&Call.Item, CriticalWorkQueue);
+    KtAwait(&Call.Called);
 
     KeInitializeEvent(&Misuse.Calls.Done, SynchronizationEvent, FALSE);
     Misuse.WorkItem = Misuse.Calls.WorkItem = IoAllocateWorkItem(NULL);
