@@ -256,6 +256,109 @@ static VOID ClosedUnderFire(VOID)
     KtNote("%d found, %d closed before", Fire.Found, Fire.Refused);
 }
 
+/* Processors in pairs. In each round one looks a handle up at the moment at which the other, who
+ * made it, closes it: the object is found, and is the finder's, or the handle is refused. */
+#define DUEL_MINIMUM 20
+#define DUEL_MAXIMUM 300
+
+typedef struct _DUEL
+{
+    HANDLE Handle;
+    volatile LONG Made;   /* rounds for which Handle has been made: the closer */
+    volatile LONG Looked; /* rounds in which the finder has begun to look      */
+    volatile LONG Done;   /* rounds that the finder has ended                  */
+    volatile LONG Last;   /* the last round; 0 until the closer knows          */
+    LONG Found;
+} DUEL, *PDUEL;
+
+static BOOLEAN SpinFor(volatile LONG *Value, LONG Wanted)
+{
+    BOOLEAN Came = KtWaitFor(Value, Wanted, KT_LOST_AFTER);
+
+    KT_CHECK(Came, "%d, wanted %d", *Value, Wanted);
+    return Came;
+}
+
+static VOID CloseEach(PDUEL Duel)
+{
+    ULONG64 End = KtNow() + KtBudget();
+
+    for (LONG Round = 1; Round <= DUEL_MAXIMUM; Round++)
+    {
+        HANDLE Handle = MakeEvent(NotificationEvent, FALSE);
+
+        Duel->Handle = Handle;
+        if (Round == DUEL_MAXIMUM || (Round >= DUEL_MINIMUM && KtNow() > End) || KtHasFailed())
+        {
+            WriteRelease(&Duel->Last, Round); /* pairs with: FindEach */
+        }
+        WriteRelease(&Duel->Made, Round); /* pairs with: FindEach */
+        if (!SpinFor(&Duel->Looked, Round))
+        {
+            return;
+        }
+        KT_CHECK(NT_SUCCESS(ZwClose(Handle)), "not closed");
+        if (!SpinFor(&Duel->Done, Round) || Duel->Last == Round)
+        {
+            return;
+        }
+    }
+}
+
+static VOID FindEach(PDUEL Duel)
+{
+    for (LONG Round = 1; SpinFor(&Duel->Made, Round); Round++)
+    {
+        LONG Last = Duel->Last;
+        HANDLE Handle = Duel->Handle;
+        NTSTATUS Status;
+
+        WriteRelease(&Duel->Looked, Round); /* pairs with: CloseEach */
+        Status = Probe(Handle);
+        KT_CHECK(Status == STATUS_SUCCESS || Status == STATUS_INVALID_HANDLE, "status %x", Status);
+        Duel->Found += Status == STATUS_SUCCESS;
+        WriteRelease(&Duel->Done, Round); /* pairs with: CloseEach */
+        if (Round == Last)
+        {
+            return;
+        }
+    }
+}
+
+static VOID FightDuel(PVOID Context, ULONG Processor)
+{
+    PDUEL Duel = &((PDUEL)Context)[Processor / 2];
+
+    if (Processor % 2 == 1)
+    {
+        CloseEach(Duel);
+    }
+    else if (Processor + 1 < KtProcessors())
+    {
+        FindEach(Duel);
+    }
+}
+
+static VOID ClosedWhileLookedUp(VOID)
+{
+    LONG64 Before = (*ExEventObjectType)->Objects;
+    ULONG Pairs = KtProcessors() / 2;
+    PDUEL Duels = ExAllocatePool2(POOL_FLAG_NON_PAGED, (Pairs + 1) * sizeof(*Duels), TAG_OBJECT);
+    LONG Rounds = 0, Found = 0;
+
+    KT_REQUIRE(Duels != NULL, "no memory");
+    KtParallel(FightDuel, Duels);
+    for (ULONG Index = 0; Index < Pairs; Index++)
+    {
+        Rounds += Duels[Index].Done;
+        Found += Duels[Index].Found;
+    }
+    KT_CHECK((*ExEventObjectType)->Objects == Before, "%lld events left",
+             (*ExEventObjectType)->Objects - Before);
+    KtNote("%d rounds, %d found it open", Rounds, Found);
+    ExFreePoolWithTag(Duels, TAG_OBJECT);
+}
+
 /* ------------------------------------------------------------------ Events. */
 
 static VOID EventsByHandle(VOID)
@@ -398,6 +501,7 @@ static const KT_CASE Cases[] = {
     {"handle-closed-refused", ClosedOnesAreRefused, 0, FALSE},
     {"handle-table-grows", TheTableGrows, 0, FALSE},
     {"handle-L87-closed-under-fire", ClosedUnderFire, 0, FALSE},
+    {"handle-L87-closed-while-looked-up", ClosedWhileLookedUp, 2, FALSE},
     {"event-by-handle", EventsByHandle, 0, FALSE},
     {"event-one-name-one-object", OneNameOneObject, 0, FALSE},
     {"event-bad-attributes", BadAttributesAreRefused, 0, FALSE},
