@@ -37,6 +37,13 @@ static const PCSTR KiTwinNames[KiTwinMaximum] = {
     [KiTwinApcNotDue] = "apc-not-due",
     [KiTwinApcLooksFirst] = "apc-looks-first",
     [KiTwinRegionEndsBlind] = "region-ends-blind",
+    [KiTwinInterruptNoLock] = "interrupt-no-lock",
+    [KiTwinNicNoLock] = "nic-no-lock",
+    [KiTwinNicNoRaise] = "nic-no-raise",
+    [KiTwinObCountNotAtomic] = "ob-count-not-atomic",
+    [KiTwinObLateReference] = "ob-late-reference",
+    [KiTwinPsReapEarly] = "ps-reap-early",
+    [KiTwinWorkQueuedTooLong] = "work-queued-too-long",
 };
 
 /* Advanced by any processor without order: it only has to vary. */

@@ -45,6 +45,19 @@ typedef enum _KI_TWIN
     KiTwinApcNotDue,          /* apc.c: an insertion leaves its own processor's flag out */
     KiTwinApcLooksFirst,      /* apc.c: looks where the thread is before it links        */
     KiTwinRegionEndsBlind,    /* region.c: the end of a region does not look for APCs    */
+    KiTwinTicketNoAtomic,  /* spinlock.c: the draw is a load and a store             */
+    KiTwinRaiseAfterDraw,  /* spinlock.c: the IRQL is raised after the lock is taken */
+    KiTwinDpcRunsQueued,   /* dpc.c: dequeued after it ran                           */
+    KiTwinDpcFlagUnlocked, /* dpc.c: the request flag is cleared outside the lock    */
+    KiTwinInterruptNoLock, /* interrupt.c: the ISR runs without the interrupt's lock */
+    KiTwinNicNoLock,       /* drivers/e1000/twins.c, selected by the test: no lock      */
+    KiTwinNicNoRaise,      /* the same: the lock without the IRQL                       */
+
+    KiTwinObCountNotAtomic,  /* object.c: a dereference is a load and a store              */
+    KiTwinObLateReference,   /* handle.c: the reference is taken after the lock is released */
+    KiTwinPsReapEarly,       /* ps/thread.c: to the reaper before the switch is over       */
+    KiTwinWorkQueuedTooLong, /* work.c: the item is marked as not queued after it ran      */
+
     KiTwinMaximum
 } KI_TWIN_ID;
 

@@ -44,11 +44,16 @@
     Suite(KtMemorySuite)                                                                           \
     Suite(KtPoolSuite)                                                                             \
     Suite(KtSpaceSuite)                                                                            \
+    Suite(KtObjectSuite)                                                                           \
+    Suite(KtHandleSuite)                                                                           \
+    Suite(KtThreadObjectSuite)                                                                     \
+    Suite(KtWorkSuite)                                                                             \
     Suite(KtNicSuite)                                                                              \
     Suite(KtWireSuite)                                                                             \
     Suite(KtDeathSuite)                                                                            \
     Suite(KtDeathStacksSuite)                                                                      \
     Suite(KtDeathWatchdogSuite)
+    Suite(KtDeathObjectSuite)
 
 /* clang-format on */
 
