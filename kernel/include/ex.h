@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ex.h - executive services: the pool.
+ * ex.h - executive services: the pool, and the executive's locks (exlock.h).
  */
 #pragma once
 
@@ -27,3 +27,5 @@ _IRQL_requires_max_(DISPATCH_LEVEL)
 VOID ExFreePoolWithTag(PVOID P, ULONG Tag);
 _IRQL_requires_max_(DISPATCH_LEVEL)
 VOID ExFreePool(PVOID P);
+
+#include <exlock.h>

@@ -22,6 +22,11 @@ typedef enum _KI_TWIN
     KiTwinInterruptNoLock, /* interrupt.c: the ISR runs without the interrupt's lock */
     KiTwinNicNoLock,       /* drivers/e1000/twins.c, selected by the test: no lock      */
     KiTwinNicNoRaise,      /* the same: the lock without the IRQL                       */
+    KiTwinRwReaderJoins,   /* ex/rwspinlock.c: a reader goes in while a writer waits    */
+    KiTwinFastMutexNoWake, /* mutexword.h: a release wakes nobody                       */
+    KiTwinPushAnySharer,   /* ex/pushlock.c: the first sharer to leave hands over       */
+    KiTwinResourceBarges,  /* ex/resource.c: new sharers overtake who waits exclusively */
+    KiTwinRundownNoWait,   /* ex/rundown.c: the wait does not wait                      */
     KiTwinMaximum
 } KI_TWIN_ID;
 
