@@ -144,7 +144,7 @@ inline PushAndWait(exclusively)
     if
     :: pushed ->
         d_step { Woken[me] -> Live[me] = 0; pushed = 0; top = 0; held = 0; count = 0; entered = 1 }
-    :: else
+    :: else -> skip
     fi
 }
 
