@@ -125,7 +125,7 @@ LONG KiDecideWait(PKTHREAD Thread, LONG Outcome)
     return 0;
 }
 
-/* Linked = FALSE is the last touch: the thread may see it without the lock and leave. */
+/* Linked = FALSE is the last touch of the block: the thread may see it without the lock. */
 static VOID KiUnlinkBlock(PKWAIT_BLOCK Block)
 {
     RemoveEntryList(&Block->WaitListEntry);
@@ -340,14 +340,17 @@ static VOID KiLinkBlock(PKWAIT_BLOCK Block, PKTHREAD Thread, PDISPATCHER_HEADER 
     InsertTailList(&Header->WaitListHead, &Block->WaitListEntry);
 }
 
-/* The first Count blocks, those that are still in a list. */
+/* The first Count blocks, those that are still in a list. Who ended the wait before it was committed
+ * may still hold the object's lock, and the object may be gone with the caller's stack frame: what
+ * is unlinked already is left alone only after its lock has been seen free. */
 static VOID KiUnlinkBlocks(PKWAIT_BLOCK Blocks, ULONG Count)
 {
     for (ULONG Index = 0; Index < Count; Index++)
     {
         PKWAIT_BLOCK Block = &Blocks[Index];
 
-        if (ReadUCharAcquire(&Block->Linked)) /* pairs with: KiUnlinkBlock */
+        /* pairs with: KiUnlinkBlock */
+        if (ReadUCharAcquire(&Block->Linked) || !KeTestSpinLock(&Block->Object->Lock))
         {
             KiAcquireSpinLock(&Block->Object->Lock);
             if (Block->Linked)
