@@ -9,7 +9,7 @@
  * STATE
  *   The word, (Top, Held, Count), and a block for each thread, numbered from 1. Threads acquire,
  *   shared or exclusive, and release, for ever, so each block is used again and again, as a stack
- *   is. Each Promela statement is one access to a word that others write at the same time; atomic
+ *   is; with four threads, which is what it takes to have three wait, each does so ROUNDS times. Each Promela statement is one access to a word that others write at the same time; atomic
  *   and d_step stand for a compare-exchange, for the checker's bookkeeping, and for what only the
  *   one editor of the list reads and writes: that there is only one is asserted. An event that is
  *   set and then consumed is the bit Woken. Memory is sequentially consistent here.
@@ -87,6 +87,7 @@ inline NotePush()
         :: else
         fi
     }
+    i = 0;
     Live[me] = 1;
     Waiting[me] = 1
 }
@@ -107,26 +108,35 @@ inline NoteLetIn()
             :: else
             fi
         }
+        i = 0;
         NoteInside(Exclusive[block]);
         block = (block == last -> 0 : Newer[block])
     od
+}
+
+/* What is in a block that nobody may touch makes no difference. */
+inline ForgetBlock()
+{
+    Older[me] = 0;
+    Newer[me] = 0;
+    Oldest[me] = 0;
+    Sharers[me] = 0;
+    Exclusive[me] = 0;
+    Woken[me] = 0;
+    Ahead[me] = 0
 }
 
 /* The word as it was read: top, held, count. Pushes; on failure the caller reads it again. */
 inline PushAndWait(exclusively)
 {
     d_step {
-        Newer[me] = 0;
         Exclusive[me] = exclusively;
-        Woken[me] = 0;
         Older[me] = top;
         if
-        :: top != 0 -> Oldest[me] = 0; Sharers[me] = 0
+        :: top != 0
         :: else ->
             Oldest[me] = me;
-#ifdef MUTANT_COUNT_LOST
-            Sharers[me] = 0
-#else
+#ifndef MUTANT_COUNT_LOST
             Sharers[me] = count
 #endif
         fi
@@ -139,12 +149,27 @@ inline PushAndWait(exclusively)
            NotePush();
            pushed = 1
        }
-    :: d_step { Top != top || Held != held || Count != count -> top = 0; held = 0; count = 0 }
+    :: d_step {
+           Top != top || Held != held || Count != count ->
+           ForgetBlock();
+           top = 0;
+           held = 0;
+           count = 0
+       }
     fi;
     if
     :: pushed ->
-        d_step { Woken[me] -> Live[me] = 0; pushed = 0; top = 0; held = 0; count = 0; entered = 1 }
-    :: else -> skip
+        d_step {
+            Woken[me] ->
+            Live[me] = 0;
+            ForgetBlock();
+            pushed = 0;
+            top = 0;
+            held = 0;
+            count = 0;
+            entered = 1
+        }
+    :: !pushed
     fi
 }
 
@@ -157,7 +182,7 @@ inline AcquireExclusive()
 {
     do
     :: entered -> break
-    :: else ->
+    :: !entered ->
         ReadWord();
         if
         :: !held ->
@@ -174,7 +199,7 @@ inline AcquireShared()
 {
     do
     :: entered -> break
-    :: else ->
+    :: !entered ->
         ReadWord();
         if
 #ifdef MUTANT_SHARER_PASSES
@@ -265,7 +290,7 @@ inline HandOver()
     Editors++;
     do
     :: done -> break
-    :: else ->
+    :: !done ->
         d_step { assert(Editors == 1); top = Top; assert(top != 0) };
         FindOldest();
         ChooseRun();
@@ -316,7 +341,7 @@ inline ReleaseShared()
 {
     do
     :: done -> break
-    :: else ->
+    :: !done ->
         ReadWord();
         if
         :: top == 0 ->
@@ -364,9 +389,28 @@ active [THREADS] proctype Thread()
     byte me = _pid + 1;
     byte top, count, block, next, answer, last, i;
     bit held, entered, pushed, done;
+#ifdef ROUNDS
+    byte rounds;
+#endif
 
     do
-    :: AcquireExclusive(); entered = 0; ReleaseExclusive()
-    :: AcquireShared(); entered = 0; ReleaseShared()
+#ifdef ROUNDS
+    :: rounds == ROUNDS -> break
+    :: rounds < ROUNDS ->
+        rounds++;
+        AcquireExclusive();
+        entered = 0;
+        ReleaseExclusive()
+    :: rounds < ROUNDS ->
+        rounds++;
+#else
+    :: AcquireExclusive();
+        entered = 0;
+        ReleaseExclusive()
+    ::
+#endif
+        AcquireShared();
+        entered = 0;
+        ReleaseShared()
     od
 }
