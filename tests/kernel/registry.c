@@ -24,6 +24,10 @@
     Suite(KtDpcQueueSuite)                                                                         \
     Suite(KtDpcStormSuite)                                                                         \
     Suite(KtDpcRaceSuite)                                                                          \
+    Suite(KtExMutexSuite)                                                                          \
+    Suite(KtExSharedSuite)                                                                         \
+    Suite(KtExRwSpinSuite)                                                                         \
+    Suite(KtExTortureSuite)                                                                        \
     Suite(KtMemorySuite)                                                                           \
     Suite(KtPoolSuite)                                                                             \
     Suite(KtSpaceSuite)                                                                            \
