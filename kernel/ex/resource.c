@@ -39,7 +39,8 @@
  *   The spin lock's.
  *
  * FURTHER READING
- *   Microsoft: "Introduction to ERESOURCE Routines", "ExAcquireResourceSharedLite". docs/exlocks.md.
+ *   Microsoft: "Introduction to ERESOURCE Routines", "ExAcquireResourceSharedLite".
+ *   docs/exlocks.md.
  */
 #include <ex.h>
 #include <ki.h>
@@ -145,7 +146,7 @@ static BOOLEAN ExpGrowTable(PERESOURCE Resource, ULONG Seen)
     return TRUE;
 }
 
-/* ------------------------------------------------------------------ Who comes next. Under the lock.
+/* ----------------------------------------------------------------- Who comes next. Under the lock.
  */
 
 /* Makes the first of List an owner and moves him to Released. */
@@ -248,8 +249,7 @@ static VOID ExpEnqueue(PERESOURCE Resource, PEXP_RESOURCE_WAIT Block, EXP_ACCESS
 }
 
 /* The caller may become an owner or a shared waiter, which takes an entry that is not there. Who
- * waits for exclusive access will be the only owner, and the owner whose table entry counts up needs
- * no other. */
+ * waits for exclusive access will be the only owner, and an owner who comes again has his entry. */
 static BOOLEAN ExpNeedsEntry(PERESOURCE Resource, EXP_ACCESS Access)
 {
     if (Access == ExpExclusive || !ExpTableIsFull(Resource))

@@ -475,7 +475,7 @@ static VOID TortureCatchesBusted(VOID)
     KT_CHECK(Violations != 0, "%u violations of no lock at all", Violations);
 }
 
-/* ------------------------------------------------------------------ Run-down under fire: users come
+/* ----------------------------------------------------------------- Run-down under fire: users come
  * and go while an object is made and unmade. */
 
 #define GENERATIONS 20

@@ -221,10 +221,10 @@ static VOID MistakesStop(VOID)
 
     for (ULONG Index = 0; Index < RTL_NUMBER_OF(Mistakes); Index++)
     {
-        ULONG_PTR Parameter1 = Mistakes[Index].Parameter1;
-
         Lock = 0;
-        KtExpectBugCheck(Mistakes[Index].Code, Parameter1 != 0 ? Parameter1 : (ULONG_PTR)&Lock,
+        KtExpectBugCheck(Mistakes[Index].Code,
+                         Mistakes[Index].Parameter1 != 0 ? Mistakes[Index].Parameter1
+                                                         : (ULONG_PTR)&Lock,
                          Mistakes[Index].Routine, NULL);
     }
     Lock = 0;

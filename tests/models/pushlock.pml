@@ -9,7 +9,8 @@
  * STATE
  *   The word, (Top, Held, Count), and a block for each thread, numbered from 1. Threads acquire,
  *   shared or exclusive, and release, for ever, so each block is used again and again, as a stack
- *   is; with four threads, which is what it takes to have three wait, each does so ROUNDS times. Each Promela statement is one access to a word that others write at the same time; atomic
+ *   is; with four threads, which is what it takes to have three wait, each does so ROUNDS times.
+ *   Each Promela statement is one access to a word that others write at the same time; atomic
  *   and d_step stand for a compare-exchange, for the checker's bookkeeping, and for what only the
  *   one editor of the list reads and writes: that there is only one is asserted. An event that is
  *   set and then consumed is the bit Woken. Memory is sequentially consistent here.
