@@ -332,6 +332,7 @@ typedef struct _KI_HELD_LOCK
     PKSPIN_LOCK Lock;
     ULONG64 AcquireTime; /* TSC */
     PVOID Caller;
+    UCHAR Kind; /* KI_LOCK_KIND */
 } KI_HELD_LOCK;
 
 typedef struct DECLSPEC_ALIGN(64) _KPRCB

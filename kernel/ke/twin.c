@@ -44,6 +44,14 @@ static const PCSTR KiTwinNames[KiTwinMaximum] = {
     [KiTwinObLateReference] = "ob-late-reference",
     [KiTwinPsReapEarly] = "ps-reap-early",
     [KiTwinWorkQueuedTooLong] = "work-queued-too-long",
+    [KiTwinInterruptNoLock] = "interrupt-no-lock",
+    [KiTwinNicNoLock] = "nic-no-lock",
+    [KiTwinNicNoRaise] = "nic-no-raise",
+    [KiTwinRwReaderJoins] = "rw-reader-joins",
+    [KiTwinFastMutexNoWake] = "fast-mutex-no-wake",
+    [KiTwinPushAnySharer] = "push-any-sharer",
+    [KiTwinResourceBarges] = "resource-barges",
+    [KiTwinRundownNoWait] = "rundown-no-wait",
 };
 
 /* Advanced by any processor without order: it only has to vary. */

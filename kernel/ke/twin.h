@@ -58,6 +58,11 @@ typedef enum _KI_TWIN
     KiTwinPsReapEarly,       /* ps/thread.c: to the reaper before the switch is over       */
     KiTwinWorkQueuedTooLong, /* work.c: the item is marked as not queued after it ran      */
 
+    KiTwinRwReaderJoins,   /* ex/rwspinlock.c: a reader goes in while a writer waits    */
+    KiTwinFastMutexNoWake, /* mutexword.h: a release wakes nobody                       */
+    KiTwinPushAnySharer,   /* ex/pushlock.c: the first sharer to leave hands over       */
+    KiTwinResourceBarges,  /* ex/resource.c: new sharers overtake who waits exclusively */
+    KiTwinRundownNoWait,   /* ex/rundown.c: the wait does not wait                      */
     KiTwinMaximum
 } KI_TWIN_ID;
 

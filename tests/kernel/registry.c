@@ -41,6 +41,10 @@
     Suite(KtDpcGenericSuite)                                                                       \
     Suite(KtDpcWatchdogSuite)                                                                      \
     Suite(KtQueueSuite)                                                                            \
+    Suite(KtExMutexSuite)                                                                          \
+    Suite(KtExSharedSuite)                                                                         \
+    Suite(KtExRwSpinSuite)                                                                         \
+    Suite(KtExTortureSuite)                                                                        \
     Suite(KtMemorySuite)                                                                           \
     Suite(KtPoolSuite)                                                                             \
     Suite(KtSpaceSuite)                                                                            \
