@@ -22,6 +22,7 @@ typedef enum _KI_TWIN
     KiTwinInterruptNoLock, /* interrupt.c: the ISR runs without the interrupt's lock */
     KiTwinNicNoLock,       /* drivers/e1000/twins.c, selected by the test: no lock      */
     KiTwinNicNoRaise,      /* the same: the lock without the IRQL                       */
+    KiTwinSwitchNoSave,    /* xstate.c: a switch loads extended registers, but saves none */
     KiTwinMaximum
 } KI_TWIN_ID;
 
