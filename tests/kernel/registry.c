@@ -24,13 +24,15 @@
     Suite(KtDpcQueueSuite)                                                                         \
     Suite(KtDpcStormSuite)                                                                         \
     Suite(KtDpcRaceSuite)                                                                          \
+    Suite(KtExtendedStateSuite)                                                                    \
     Suite(KtMemorySuite)                                                                           \
     Suite(KtPoolSuite)                                                                             \
     Suite(KtSpaceSuite)                                                                            \
     Suite(KtNicSuite)                                                                              \
     Suite(KtWireSuite)                                                                             \
     Suite(KtDeathSuite)                                                                            \
-    Suite(KtDeathStacksSuite)
+    Suite(KtDeathStacksSuite)                                                                      \
+    Suite(KtDeathExtendedStateSuite)
 
 /* clang-format on */
 
