@@ -312,6 +312,10 @@ static VOID KiRunDpcs(PVOID Context)
     }
     while ((Dpc = KiTakeDpc(&Prcb->Dpc, &Call)) != NULL)
     {
+#if DBG
+        PVOID ExtendedState = Prcb->CurrentThread->ExtendedState;
+#endif
+
         Prcb->RunningDpc = Dpc;
         Call.Routine(Dpc, Call.Context, Call.Argument1, Call.Argument2);
 #if DBG
@@ -321,6 +325,7 @@ static VOID KiRunDpcs(PVOID Context)
                          ((ULONG_PTR)KeGetCurrentIrql() << 16) | (DISPATCH_LEVEL << 8),
                          (ULONG_PTR)Call.Routine, (ULONG_PTR)Dpc, 0);
         }
+        KiCheckExtendedState(ExtendedState);
 #endif
         Prcb->DpcCount++;
         if (KI_TWIN(KiTwinDpcRunsQueued))

@@ -98,6 +98,7 @@ VOID KiTerminateThread(VOID)
     KI_SIGNAL Signal;
 
     KI_ASSERT_IRQL(PASSIVE_LEVEL);
+    KiCheckExtendedState(NULL);
     KiAbandonMutants(Thread);
     KiRundownApcs(Thread);
     KiDisassociateQueue(Thread);

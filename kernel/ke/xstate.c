@@ -22,7 +22,7 @@
  *
  * LOCKS AND IRQL
  *   None: the stack belongs to its thread, whose code, DPCs on top of it included, runs on one
- *   processor at a time. A switch looks at it with interrupts off.
+ *   processor at a time. A switch looks at it at DISPATCH_LEVEL, where no DPC comes between.
  *
  * ORDERING
  *   A DPC or a switch may come between any two steps, takes what is live for the top's, and gives

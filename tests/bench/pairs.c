@@ -71,7 +71,7 @@ static VOID BeginWatching(PKI_READY_QUEUES Queues, PPAIR Pair)
     UNREFERENCED_PARAMETER(Pair);
     KeAcquireSpinLock(&Queues->Lock, &OldIrql);
     Queues->Acquisitions = 0;
-    Queues->Acquirers = 0;
+    Queues->RemoteAcquisitions = 0;
     KeReleaseSpinLock(&Queues->Lock, OldIrql);
 }
 
@@ -82,7 +82,7 @@ static VOID EndWatching(PKI_READY_QUEUES Queues, PPAIR Pair)
 
     KeAcquireSpinLock(&Queues->Lock, &OldIrql);
     Watched.ReadyLocks += Queues->Acquisitions;
-    Watched.Outside += (ULONG64)__builtin_popcountll(Queues->Acquirers & ~Own);
+    Watched.Outside += Queues->RemoteAcquisitions + 0 * Own;
     KeReleaseSpinLock(&Queues->Lock, OldIrql);
 }
 
@@ -124,12 +124,12 @@ static VOID Answer(PVOID Context)
     KbWait(&Pair->There); /* until all is counted */
 }
 
-static BOOLEAN StartPair(PPAIR Pair)
+static VOID StartPair(PPAIR Pair)
 {
     KeInitializeEvent(&Pair->There, SynchronizationEvent, FALSE);
     KeInitializeEvent(&Pair->Back, SynchronizationEvent, FALSE);
-    return KtStartThread(&Pair->Second, Pair->SecondProcessor, KI_DEFAULT_PRIORITY, Answer, Pair) &&
-           KtStartThread(&Pair->First, Pair->FirstProcessor, KI_DEFAULT_PRIORITY, Exchange, Pair);
+    KtCreateThread(&Pair->Second, Answer, Pair, KI_DEFAULT_PRIORITY, Pair->SecondProcessor);
+    KtCreateThread(&Pair->First, Exchange, Pair, KI_DEFAULT_PRIORITY, Pair->FirstProcessor);
 }
 
 static VOID RunPairs(BOOLEAN Across, PCSTR LocksName, PCSTR OutsideName, PCSTR WaitAllName)
@@ -144,10 +144,7 @@ static VOID RunPairs(BOOLEAN Across, PCSTR LocksName, PCSTR OutsideName, PCSTR W
     }
     for (ULONG Index = 0; Index < PairCount; Index++)
     {
-        if (!StartPair(&Pairs[Index]))
-        {
-            KeBugCheckEx(PHASE0_INITIALIZATION_FAILED, Index, 0, 0, 0);
-        }
+        StartPair(&Pairs[Index]);
     }
     for (ULONG Index = 0; Index < PairCount; Index++)
     {

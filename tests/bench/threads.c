@@ -17,25 +17,15 @@ VOID KbWait(PVOID Object)
 }
 
 VOID KbRunPair(ULONG FirstProcessor, ULONG SecondProcessor, KPRIORITY Priority,
-               KT_THREAD_ROUTINE *Measure, KT_THREAD_ROUTINE *Answer, PVOID Context)
+               KB_THREAD_ROUTINE *Measure, KB_THREAD_ROUTINE *Answer, PVOID Context)
 {
     static KT_THREAD First, Second;
 
     KeInitializeEvent(&Begun, NotificationEvent, FALSE);
     Stop = FALSE;
-    if (!KtStartThread(&Second, SecondProcessor, Priority, Answer, Context))
-    {
-        KiLog(KiLogError, "no memory for a benchmark's thread");
-        return;
-    }
-    if (KtStartThread(&First, FirstProcessor, Priority, Measure, Context))
-    {
-        KtJoinThread(&First);
-    }
-    else
-    {
-        KiLog(KiLogError, "no memory for a benchmark's thread");
-    }
+    KtCreateThread(&Second, Answer, Context, Priority, SecondProcessor);
+    KtCreateThread(&First, Measure, Context, Priority, FirstProcessor);
+    KtJoinThread(&First);
     KtJoinThread(&Second);
 }
 
@@ -130,8 +120,7 @@ static VOID PingPongAnywhere(VOID)
 {
     KeInitializeEvent(&There, SynchronizationEvent, FALSE);
     KeInitializeEvent(&Back, SynchronizationEvent, FALSE);
-    KbRunPair(KT_ANY_PROCESSOR, KT_ANY_PROCESSOR, KI_DEFAULT_PRIORITY, Ping, Pong,
-              "thread-event-anywhere");
+    KbRunPair(KT_ANYWHERE, KT_ANYWHERE, KI_DEFAULT_PRIORITY, Ping, Pong, "thread-event-anywhere");
 }
 
 /* ------------------------------------------------------------------ Semaphores. */
@@ -329,10 +318,8 @@ static VOID CreateAndJoin(VOID)
     for (ULONG Round = 0; Round < KB_ROUNDS; Round++)
     {
         KB_START();
-        if (KtStartThread(&Thread, 0, KI_DEFAULT_PRIORITY, Nothing, NULL))
-        {
-            KtJoinThread(&Thread);
-        }
+        KtCreateThread(&Thread, Nothing, NULL, KI_DEFAULT_PRIORITY, 0);
+        KtJoinThread(&Thread);
         KB_STOP();
     }
     KbEnd();

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* deathxstate.c - a thread or a DPC that ends without restoring the extended registers. See death.c. */
 #include "kt.h"
-#include "threadkit.h"
 
 static VOID SaveAndForget(VOID)
 {
@@ -20,7 +19,7 @@ static VOID ThreadForgetsToRestore(VOID)
 {
     static KT_THREAD Thread;
 
-    KtStartThread(&Thread, KT_ANY_PROCESSOR, KI_DEFAULT_PRIORITY, EndWithoutRestore, NULL);
+    KtCreateThread(&Thread, EndWithoutRestore, NULL, KI_DEFAULT_PRIORITY, KT_ANYWHERE);
     KtJoinThread(&Thread);
     KT_CHECK(FALSE, "the machine did not stop");
 }

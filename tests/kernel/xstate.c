@@ -6,7 +6,6 @@
 #include <sched.h>
 
 #include "kt.h"
-#include "threadkit.h"
 
 #define WAIT_LIMIT KT_SECONDS(60)
 #define MAXIMUM_WORKERS 32
@@ -302,7 +301,7 @@ static volatile LONG Stop;
 
 /* Runs Count threads of Routine, numbered from First; processor by number, or anywhere. */
 static ULONG StartWorkers(ULONG First, ULONG Count, BOOLEAN Bound, KPRIORITY Priority,
-                          KT_THREAD_ROUTINE *Routine)
+                          VOID (*Routine)(PVOID Context))
 {
     ULONG Number = First;
 
@@ -314,12 +313,8 @@ static ULONG StartWorkers(ULONG First, ULONG Count, BOOLEAN Bound, KPRIORITY Pri
         Worker->Rounds = 0;
         KtSeed(&Worker->Random, 100 + Number);
         InitializeIntruder(&Worker->Intruder, 200 + Number);
-        if (!KtStartThread(&Worker->Thread, Bound ? Number % KtProcessors() : KT_ANY_PROCESSOR,
-                           Priority, Routine, Worker))
-        {
-            KT_CHECK(FALSE, "no memory for thread %u", Number);
-            break;
-        }
+        KtCreateThread(&Worker->Thread, Routine, Worker, Priority,
+                       Bound ? Number % KtProcessors() : KT_ANYWHERE);
     }
     return Number;
 }
@@ -560,10 +555,8 @@ static VOID Violations(VOID)
     KeInitializeDpc(&Dpc, RestoreInDpc, &Inner);
     KeInsertQueueDpc(&Dpc, NULL, NULL);
     KeFlushQueuedDpcs();
-    if (KtStartThread(&Thread, KT_ANY_PROCESSOR, KI_DEFAULT_PRIORITY, RestoreFromElsewhere, &Inner))
-    {
-        KtJoinThread(&Thread);
-    }
+    KtCreateThread(&Thread, RestoreFromElsewhere, &Inner, KI_DEFAULT_PRIORITY, KT_ANYWHERE);
+    KtJoinThread(&Thread);
     Gone = Inner;
     Gone.State = NULL;
     KtExpectBugCheck(INVALID_FLOATING_POINT_STATE, STATE_INVALID, Restore, &Gone);
