@@ -231,7 +231,7 @@ typedef struct _KTHREAD
 
     PVOID StartRoutine; /* KiInitializeThread's */
     PVOID StartContext;
-    VOID (*Reaper)
+    VOID(*Reaper)
     (struct _KTHREAD *Thread); /* NULL, or called when it has ended and no processor
                                                 uses its stack: at DISPATCH_LEVEL. Constant */
 } KTHREAD;
@@ -292,8 +292,8 @@ typedef struct _KI_READY_QUEUES
     LONG RunningPriority;   /* of the thread that runs here; KI_IDLE_PRIORITY: none */
     BOOLEAN QuantumEnded;   /* the running thread's; set by its clock */
     LIST_ENTRY List[MAXIMUM_PRIORITY];
-    ULONG64 Acquisitions;       /* of Lock, for the benchmarks ... */
-    ULONG64 RemoteAcquisitions; /* ... and those by other processors */
+    ULONG64 Acquisitions; /* of Lock, for the benchmarks ...                                 */
+    ULONG64 Acquirers;    /* ... and by whom, modulo 64; both are theirs to clear, under Lock */
 } KI_READY_QUEUES, *PKI_READY_QUEUES;
 
 /* One processor's timers (timer.c). Guarded by Lock; NextDue is also read by its clock interrupt. */

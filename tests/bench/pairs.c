@@ -71,7 +71,7 @@ static VOID BeginWatching(PKI_READY_QUEUES Queues, PPAIR Pair)
     UNREFERENCED_PARAMETER(Pair);
     KeAcquireSpinLock(&Queues->Lock, &OldIrql);
     Queues->Acquisitions = 0;
-    Queues->RemoteAcquisitions = 0;
+    Queues->Acquirers = 0;
     KeReleaseSpinLock(&Queues->Lock, OldIrql);
 }
 
@@ -82,7 +82,10 @@ static VOID EndWatching(PKI_READY_QUEUES Queues, PPAIR Pair)
 
     KeAcquireSpinLock(&Queues->Lock, &OldIrql);
     Watched.ReadyLocks += Queues->Acquisitions;
-    Watched.Outside += Queues->RemoteAcquisitions + 0 * Own;
+    for (ULONG64 Others = Queues->Acquirers & ~Own; Others != 0; Others &= Others - 1)
+    {
+        Watched.Outside++;
+    }
     KeReleaseSpinLock(&Queues->Lock, OldIrql);
 }
 

@@ -85,15 +85,16 @@ def threads(cpus):
         series('wall%d' % cpus, 'thread-jitter', 'thread late behind a timer of 1 ms', 'us')]
 
 
-def pairs(cpus, name, where):
-    """What disjoint pairs of threads that wake each other have to do with each other."""
+def pairs(cpus, name, where, shared):
+    """What disjoint pairs of threads that wake each other have to do with each other; shared: how
+    many CPUs may take a ready lock of a pair that is not theirs."""
     bench = 'thread-pairs' + name
-    return [Row('wall%d/%s-locks' % (cpus, bench), 'thread pairs, %d %s: ready locks per hand-over'
+    key = 'wall%d/%s' % (cpus, bench)
+    return [Row(key + '-locks', 'thread pairs, %d, each on %s: ready locks per hand-over'
                 % (cpus // 2, where), 'locks', bench=bench),
-            Row('wall%d/%s-outside' % (cpus, bench), '    CPUs that take another pair\'s ready lock',
-                'CPUs', '', 0, bench=bench),
-            Row('wall%d/%s-waitall' % (cpus, bench), '    the wait-all lock taken', 'times', '', 0,
-                bench=bench)]
+            Row(key + '-outside', '    CPUs that take a ready lock of another pair', 'CPUs', '',
+                shared, bench=bench),
+            Row(key + '-waitall', '    acquisitions of the wait-all lock', '', '', 0, bench=bench)]
 
 
 def start(cpus, goal=None, linux=''):
@@ -141,8 +142,9 @@ ROWS = [
     instructions('thread-timer-pair', 'KeSetTimer + KeCancelTimer'),
     instructions('thread-timer-pair-of-100', '... beside 99 others'),
     *threads(1), *threads(2), *threads(4),
-    *pairs(4, '', 'each on a CPU'), *pairs(4, '-across', 'each on two CPUs'),
-    *pairs(8, '', 'each on a CPU'), *pairs(8, '-across', 'each on two CPUs'),
+    *pairs(4, '', 'one CPU', 0), *pairs(8, '', 'one CPU', 0),
+    # A CPU that waits is idle, and looks into all queues for work.
+    *pairs(4, '-across', 'two CPUs', None), *pairs(8, '-across', 'two CPUs', None),
     nanoseconds(1, 'cr8-read', 'CR8 read, 1 CPU'),
     nanoseconds(1, 'cr8-write', 'CR8 write'),
     nanoseconds(1, 'cli-sti', 'CLI + STI'),

@@ -298,6 +298,7 @@ typedef struct _WORKER
 
 static WORKER Workers[MAXIMUM_WORKERS];
 static volatile LONG Stop;
+static volatile LONG Arrived; /* locked add by each */
 
 /* Runs Count threads of Routine, numbered from First; processor by number, or anywhere. */
 static ULONG StartWorkers(ULONG First, ULONG Count, BOOLEAN Bound, KPRIORITY Priority,
@@ -348,13 +349,19 @@ static VOID Sleep(LONGLONG Milliseconds)
     KeDelayExecutionThread(KernelMode, FALSE, &Interval);
 }
 
-/* Gives the processor to a thread like this one, and finds its own registers again. */
+/* Gives the processor to a thread like this one, and finds its own registers again. Nobody begins
+ * before all are there, so each turn goes to another one. */
 static VOID TakeTurns(PVOID Context)
 {
     PWORKER Worker = Context;
     REGISTERS Pattern;
     XSTATE_SAVE Save;
 
+    InterlockedIncrement(&Arrived);
+    while (ReadAcquire(&Arrived) != (LONG)TwoPerProcessor())
+    {
+        GiveWay();
+    }
     SaveAll(&Save);
     for (ULONG Round = 0; Round < 20 && !KtHasFailed(); Round++)
     {
@@ -369,6 +376,7 @@ static VOID TakeTurns(PVOID Context)
 
 static VOID AcrossSwitches(VOID)
 {
+    Arrived = 0;
     JoinWorkers(0, StartWorkers(0, TwoPerProcessor(), TRUE, KI_DEFAULT_PRIORITY, TakeTurns));
 }
 
