@@ -6,6 +6,8 @@
  * One of them measures, the other answers. A hand-over is one thread's wake-up of the other with its
  * own wait; there and back are two of them.
  */
+#include <sched.h>
+
 #include "threads.h"
 
 static KEVENT There, Back, Begun;
@@ -47,17 +49,10 @@ VOID KbRunPair(ULONG FirstProcessor, ULONG SecondProcessor, KPRIORITY Priority,
 
 /* ------------------------------------------------------------------ Yielding. */
 
-static VOID Yield(VOID)
-{
-    LARGE_INTEGER Nothing = {.QuadPart = 0};
-
-    KeDelayExecutionThread(KernelMode, FALSE, &Nothing);
-}
-
 static VOID YieldAndMeasure(PVOID Name)
 {
     KbWait(&Begun);
-    MEASURE_EXCHANGES(Name, Yield());
+    MEASURE_EXCHANGES(Name, KiYieldThread());
     WriteRelease(&Stop, TRUE);
 }
 
@@ -67,7 +62,7 @@ static VOID YieldUntilStopped(PVOID Name)
     KeSetEvent(&Begun, IO_NO_INCREMENT, FALSE);
     while (!ReadAcquire(&Stop))
     {
-        Yield();
+        KiYieldThread();
     }
 }
 
@@ -79,7 +74,7 @@ static VOID SwitchByYield(VOID)
 /* Nobody to give way to. */
 static VOID YieldAlone(VOID)
 {
-    KB_MEASURE("thread-yield-alone", Yield());
+    KB_MEASURE("thread-yield-alone", KiYieldThread());
 }
 
 /* ------------------------------------------------------------------ Events. */
@@ -160,7 +155,7 @@ static VOID HandOverAndMeasure(PVOID Name)
 {
     KbWait(&Mutex);
     KeSetEvent(&Begun, IO_NO_INCREMENT, FALSE);
-    Yield(); /* the other one waits for the mutex now */
+    KiYieldThread(); /* the other one waits for the mutex now */
     MEASURE_EXCHANGES(Name, (KeReleaseMutex(&Mutex, FALSE), KbWait(&Mutex)));
     KeReleaseMutex(&Mutex, FALSE);
 }

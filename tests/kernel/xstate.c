@@ -335,13 +335,6 @@ static ULONG TwoPerProcessor(VOID)
     return Count < MAXIMUM_WORKERS ? Count : MAXIMUM_WORKERS;
 }
 
-static VOID GiveWay(VOID)
-{
-    LARGE_INTEGER Nothing = {.QuadPart = 0};
-
-    KeDelayExecutionThread(KernelMode, FALSE, &Nothing);
-}
-
 static VOID Sleep(LONGLONG Milliseconds)
 {
     LARGE_INTEGER Interval = {.QuadPart = -(LONGLONG)KT_MILLISECONDS(Milliseconds)};
@@ -360,15 +353,15 @@ static VOID TakeTurns(PVOID Context)
     InterlockedIncrement(&Arrived);
     while (ReadAcquire(&Arrived) != (LONG)TwoPerProcessor())
     {
-        GiveWay();
+        KiYieldThread();
     }
     SaveAll(&Save);
     for (ULONG Round = 0; Round < 20 && !KtHasFailed(); Round++)
     {
         FillWithPattern(&Pattern, &Worker->Random);
-        GiveWay();
+        KiYieldThread();
         StillHold(&Pattern, "after giving way");
-        GiveWay();
+        KiYieldThread();
         StillHold(&Pattern, "after giving way again");
     }
     KeRestoreExtendedProcessorState(&Save);
@@ -472,7 +465,7 @@ static VOID Disturb(PWORKER Worker)
     switch (KtRandom(&Worker->Random) % 6)
     {
     case 0:
-        GiveWay();
+        KiYieldThread();
         break;
     case 1:
         Sleep(1);
