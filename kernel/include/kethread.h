@@ -148,8 +148,8 @@ _IRQL_requires_max_(DISPATCH_LEVEL)
 BOOLEAN KeRemoveQueueApc(_Inout_ PRKAPC Apc);
 
 /* ------------------------------------------------------------------ Extended registers ("Using
- * Floating Point or MMX in a WDM Driver"): x87, SSE, AVX. The kernel itself uses none; a driver that
- * does saves before and restores after. Both structures are opaque. */
+ * Floating Point or MMX in a WDM Driver"): x87, SSE, AVX. The kernel itself uses none; a driver
+ * that does saves before and restores after. Both structures are opaque. */
 
 typedef struct _KFLOATING_SAVE
 {

@@ -18,8 +18,8 @@ FORCEINLINE BOOLEAN KiMayRunOn(PKTHREAD Thread, PKPRCB Prcb)
            ((Thread->Affinity.Mask >> Prcb->GroupNumber) & 1) != 0;
 }
 
-/* Prcb's Ready.Lock, with a count of how often it was taken, and a note of who did: they show what is
- * shared. */
+/* Prcb's Ready.Lock, with a count of how often it is taken, and a note of who does: they show what
+ * is shared. */
 FORCEINLINE VOID KiLockReady(PKPRCB Prcb)
 {
     KiAcquireSpinLock(&Prcb->Ready.Lock);

@@ -3,19 +3,21 @@
  * xstate.c - extended registers (x87, SSE, AVX): who owns what they hold.
  *
  * PURPOSE
- *   The kernel is compiled without these registers, so neither interrupts nor thread switches touch
- *   them, and most threads cost nothing. A driver that wants them saves first, and then they are
- *   his until he restores: in a thread, wherever and however often it is preempted; in a DPC, on
- *   top of whatever the interrupted thread has in them; nested as deep as he likes.
+ *   The kernel is compiled without these registers, so neither interrupts nor most thread switches
+ *   touch them. A driver that wants them saves first, and then they are his until he restores: in a
+ *   thread, wherever and however often it is preempted; in a DPC, on top of whatever the thread
+ *   beneath has in them; nested as deep as he likes.
  *
  * HOW IT WORKS
- *   Each save in force has a block from the pool with an area for its *own* registers, not for those
- *   it found. The blocks of one thread form a stack, Thread->ExtendedState the innermost, and the
- *   rule is: the innermost block's registers are in the processor while the thread runs, all others
- *   are in their areas; while it does not run, all are in their areas.
- *       save     (top = Outer, live = Outer's) -> (top = Block, live = fresh)  Outer's go to its area
- *       restore  (top = Block, live = Block's) -> (top = Outer, live = Outer's)  Block's are dropped
- *       switch   the old thread's live registers go to its top's area, the new one's come from there
+ *   Each save in force has a block from the pool with an area for its *own* registers, not for
+ *   those that it found. The blocks of one thread form a stack, Thread->ExtendedState the innermost, and
+ *   the rule is: the innermost block's registers are in the processor while the thread runs, all
+ *   others are in their areas; while it does not run, all are in their areas.
+ *       save      (top = Outer, live = Outer's) -> (top = Block, live = fresh)
+ *                 Outer's go to Outer's area
+ *       restore   (top = Block, live = Block's) -> (top = Outer, live = Outer's)
+ *                 Block's are dropped, Outer's come from Outer's area
+ *       switch    what is live goes to the old thread's top, and comes from the new one's
  *   With top NULL there is nothing to keep or to bring back.
  *   A DPC uses the stack of the thread that it interrupted: that thread cannot run before the DPC
  *   has returned, and by then the DPC has restored.

@@ -3,9 +3,10 @@
  * pairs.c - which locks threads share that have nothing to do with each other.
  *
  * Pairs of threads wake each other in turns, each pair by events and on processors of its own: both
- * threads on one of them, or one on each. While all of them are at it, and nobody else does anything,
- * the ready queues' locks are watched: how often each is taken, and by which processors. What a pair
- * takes should be its own.
+ * threads on one of them, or one on each. While all are at it, and nobody else does anything, the
+ * ready queues' locks are watched: how often each is taken, and by which processors. What a pair
+ * takes should be its own. (With two processors a pair's are idle in between, and an idle processor
+ * looks into all queues for work; that shows.)
  */
 #include <wait.h>
 

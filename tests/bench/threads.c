@@ -2,9 +2,9 @@
 /*
  * threads.c - what it costs to give a processor away: by yielding, and by waking each other.
  *
- * Two threads of their own, each bound to a processor, while the benchmark's thread waits for both.
- * One of them measures, the other answers. A hand-over is one thread's wake-up of the other with its
- * own wait; there and back are two of them.
+ * Two threads of their own, each bound to a processor, while the benchmark's own thread waits for
+ * both. One of them measures, the other answers. A hand-over is one thread's wake-up of the other
+ * with its own wait; there and back are two of them.
  */
 #include <sched.h>
 
@@ -231,7 +231,7 @@ static VOID AnyOfEight(VOID)
     KbRunPair(0, 0, KI_DEFAULT_PRIORITY, SetOneOfEight, WaitForOneOfEight, "thread-any8");
 }
 
-/* ------------------------------------------------------------------ From a DPC to the thread that it
+/* ------------------------------------------------------------------ From a DPC to a thread that it
  * wakes, of higher priority than the one it interrupted. */
 
 static KDPC Dpc;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* deathxstate.c - a thread or a DPC that ends without restoring the extended registers. See death.c. */
+/* deathxstate.c - a thread or a DPC that ends and has not restored extended registers. See death.c.
+ */
 #include "kt.h"
 
 static VOID SaveAndForget(VOID)

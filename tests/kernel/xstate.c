@@ -55,8 +55,8 @@ static ULONG64 AllFeatures(VOID)
     return RtlGetEnabledExtendedFeatures(MAXULONG64);
 }
 
-/* Random numbers in all registers: normal ones in the x87 registers, so that a load keeps every bit;
- * a random rounding mode in both control words. */
+/* Random numbers in all registers, normal ones in the x87's, so that a load keeps every bit; and a
+ * random rounding mode in both control words. */
 static VOID FillWithPattern(PREGISTERS Registers, PKT_RANDOM Random)
 {
     RtlZeroMemory(Registers, sizeof(*Registers));
