@@ -139,6 +139,7 @@ ROWS = [
     instructions('thread-wait', 'KeWaitForSingleObject, signaled'),
     instructions('thread-any8-wait', 'KeWaitForMultipleObjects, any, the last of eight signaled'),
     instructions('thread-mutex-pair', 'KMUTEX waited for + released, free'),
+    instructions('thread-fast-mutex', 'ExAcquireFastMutex + ExReleaseFastMutex, free'),
     instructions('thread-timer-pair', 'KeSetTimer + KeCancelTimer'),
     instructions('thread-timer-pair-of-100', '... beside 99 others'),
     *threads(1), *threads(2), *threads(4),
