@@ -312,8 +312,8 @@ typedef struct _KI_READY_QUEUES
     LONG RunningPriority;   /* of the thread that runs here; KI_IDLE_PRIORITY: none */
     BOOLEAN QuantumEnded;   /* the running thread's; set by its clock */
     LIST_ENTRY List[MAXIMUM_PRIORITY];
-    ULONG64 Acquisitions;       /* of Lock, for the benchmarks ... */
-    ULONG64 RemoteAcquisitions; /* ... and those by other processors */
+    ULONG64 Acquisitions; /* of Lock, for the benchmarks ...                                 */
+    ULONG64 Acquirers;    /* ... and by whom, modulo 64; both are theirs to clear, under Lock */
 } KI_READY_QUEUES, *PKI_READY_QUEUES;
 
 /* One processor's timers (timer.c). Guarded by Lock; NextDue is also read by its clock interrupt. */

@@ -52,6 +52,10 @@ static const PCSTR KiTwinNames[KiTwinMaximum] = {
     [KiTwinPushAnySharer] = "push-any-sharer",
     [KiTwinResourceBarges] = "resource-barges",
     [KiTwinRundownNoWait] = "rundown-no-wait",
+    [KiTwinTicketNoAtomic] = "ticket-no-atomic",   [KiTwinRaiseAfterDraw] = "raise-after-draw",
+    [KiTwinDpcRunsQueued] = "dpc-runs-queued",     [KiTwinDpcFlagUnlocked] = "dpc-flag-unlocked",
+    [KiTwinInterruptNoLock] = "interrupt-no-lock", [KiTwinNicNoLock] = "nic-no-lock",
+    [KiTwinNicNoRaise] = "nic-no-raise",           [KiTwinSwitchNoSave] = "switch-no-save",
 };
 
 /* Advanced by any processor without order: it only has to vary. */

@@ -63,6 +63,7 @@ typedef enum _KI_TWIN
     KiTwinPushAnySharer,   /* ex/pushlock.c: the first sharer to leave hands over       */
     KiTwinResourceBarges,  /* ex/resource.c: new sharers overtake who waits exclusively */
     KiTwinRundownNoWait,   /* ex/rundown.c: the wait does not wait                      */
+    KiTwinSwitchNoSave,    /* xstate.c: a switch loads extended registers, but saves none */
     KiTwinMaximum
 } KI_TWIN_ID;
 

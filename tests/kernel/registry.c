@@ -45,6 +45,7 @@
     Suite(KtExSharedSuite)                                                                         \
     Suite(KtExRwSpinSuite)                                                                         \
     Suite(KtExTortureSuite)                                                                        \
+    Suite(KtExtendedStateSuite)                                                                    \
     Suite(KtMemorySuite)                                                                           \
     Suite(KtPoolSuite)                                                                             \
     Suite(KtSpaceSuite)                                                                            \
@@ -58,6 +59,7 @@
     Suite(KtDeathStacksSuite)                                                                      \
     Suite(KtDeathWatchdogSuite)
     Suite(KtDeathObjectSuite)
+    Suite(KtDeathExtendedStateSuite)
 
 /* clang-format on */
 
