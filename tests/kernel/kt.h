@@ -86,8 +86,29 @@ VOID KtStart(PKT_JOB Job, ULONG Processor, KT_PARALLEL_ROUTINE *Routine, PVOID C
 VOID KtJoin(PKT_JOB Job);
 VOID KtRunOn(ULONG Processor, KT_PARALLEL_ROUTINE *Routine, PVOID Context);
 
+/* A thread of its own that runs Routine(Context) at PASSIVE_LEVEL with that priority, on the
+ * processors of AffinityMask in group 0, or with 0 on those of the creator's group. FALSE without
+ * memory: then the case has failed, and there is nothing to join. KtJoinThread waits until it has
+ * ended and frees it; a thread that does not end stops the machine (bug check 0x101, which shows
+ * what every processor does). Both at PASSIVE_LEVEL. */
+typedef struct _KT_THREAD
+{
+    PKTHREAD Thread; /* until it is joined */
+    VOID (*Routine)(PVOID Context);
+    PVOID Context;
+    PVOID StackTop;
+} KT_THREAD, *PKT_THREAD;
+_Must_inspect_result_ BOOLEAN KtCreateThread(PKT_THREAD Thread, VOID (*Routine)(PVOID Context),
+                                             PVOID Context, KPRIORITY Priority,
+                                             KAFFINITY AffinityMask);
+VOID KtJoinThread(PKT_THREAD Thread);
+
+/* Waits: for some 100 ns units; for the other threads that are ready here, if there are any. */
+VOID KtSleep(ULONG64 Units);
+VOID KtYield(VOID);
+
 /* Time. A case should take well under a second; one under contention runs for KtBudget() 100 ns
- * units and checks a minimum of progress instead of a fixed amount. */
+ * units (budget=, in ms) and checks a minimum of progress instead of a fixed amount. */
 ULONG64 KtNow(VOID); /* 100 ns units */
 ULONG64 KtBudget(VOID);
 /* Spins (with YieldProcessor) until *Value is at least Wanted; FALSE after Limit 100 ns units. */

@@ -7,7 +7,6 @@
  */
 #include "kt.h"
 
-#define NORMAL_BUDGET KT_MILLISECONDS(200)
 #define JOIN_LIMIT KT_SECONDS(120)
 
 ULONG KtProcessors(VOID)
@@ -22,7 +21,7 @@ ULONG64 KtNow(VOID)
 
 ULONG64 KtBudget(VOID)
 {
-    return NORMAL_BUDGET;
+    return KT_MILLISECONDS(KiOptions.BudgetMilliseconds);
 }
 
 BOOLEAN KtWaitFor(volatile LONG *Value, LONG Wanted, ULONG64 Limit)
