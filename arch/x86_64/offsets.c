@@ -39,7 +39,10 @@ VOID ArchOffsets(VOID)
     DEFINE(PcIsrStack, offsetof(KI_PROCESSOR, Pcr.IsrStack));
     DEFINE(PcStartTime, offsetof(KI_PROCESSOR, Pcr.StartTime));
     DEFINE(PcInterruptNesting, offsetof(KI_PROCESSOR, Pcr.InterruptNesting));
-    DEFINE(PcDpcRequested, offsetof(KI_PROCESSOR, Prcb.Dpc.Requested));
+    DEFINE(PcDue, offsetof(KI_PROCESSOR, Prcb.Due));
+    DEFINE(DueDispatch, KI_DUE_DISPATCH);
+
+    DEFINE(ThKernelStack, offsetof(KTHREAD, KernelStack));
 
     DEFINE(SlApicId, offsetof(HALP_START_SLOT, ApicId));
     DEFINE(SlState, offsetof(HALP_START_SLOT, State));

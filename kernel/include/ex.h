@@ -27,3 +27,8 @@ _IRQL_requires_max_(DISPATCH_LEVEL)
 VOID ExFreePoolWithTag(PVOID P, ULONG Tag);
 _IRQL_requires_max_(DISPATCH_LEVEL)
 VOID ExFreePool(PVOID P);
+
+/* Raises Status. There are no structured exceptions to catch it: bug check 0x1E
+ * (KMODE_EXCEPTION_NOT_HANDLED) with Status as its first parameter. */
+_IRQL_requires_max_(APC_LEVEL)
+DECLSPEC_NORETURN VOID ExRaiseStatus(NTSTATUS Status);

@@ -122,6 +122,16 @@ FORCEINLINE VOID WriteNoFence(volatile LONG *Destination, LONG Value)
     __atomic_store_n(Destination, Value, __ATOMIC_RELAXED);
 }
 
+FORCEINLINE UCHAR ReadUCharAcquire(const volatile UCHAR *Source)
+{
+    return __atomic_load_n(Source, __ATOMIC_ACQUIRE);
+}
+
+FORCEINLINE VOID WriteUCharRelease(volatile UCHAR *Destination, UCHAR Value)
+{
+    __atomic_store_n(Destination, Value, __ATOMIC_RELEASE);
+}
+
 FORCEINLINE ULONG ReadULongAcquire(const volatile ULONG *Source)
 {
     return __atomic_load_n(Source, __ATOMIC_ACQUIRE);

@@ -9,6 +9,7 @@
 #include <mi.h>
 
 #include "clock.h"
+#include "log.h"
 #include "start.h"
 
 #define VERSION "0.1"
@@ -46,6 +47,7 @@ VOID KiBootWork(PVOID Context)
     PBOOT_INFO BootInfo = Context;
     BOOLEAN Passed = TRUE;
 
+    KiStartLogWriter();
     KiFinishTime();
     HalpInitializePci();
     IopFirmwareIsEfi = BootInfo->Efi;
@@ -62,7 +64,7 @@ VOID KiBootWork(PVOID Context)
     }
     if (KiOptions.Exit != KiExitNone)
     {
-        KiLogDrain();
+        KiLogFlush();
         KiExit(Passed ? HALP_EXIT_PASSED : HALP_EXIT_FAILED);
     }
 }

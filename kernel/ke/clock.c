@@ -13,9 +13,15 @@
 
 #include "interrupt.h"
 
-VOID KiStartTick(VOID)
+VOID KiStartTick(PKPRCB Prcb)
 {
+    UNREFERENCED_PARAMETER(Prcb);
     HalpArmClock(KI_TICK_LENGTH);
+}
+
+VOID KiArmClock(PKPRCB Prcb)
+{
+    KiStopTick(!Prcb->Dpc.Idle);
 }
 
 /* A chore's timer is one-shot too, so it is armed anew before each halt. */
@@ -44,7 +50,7 @@ static VOID KiRequestOverdueDpcs(PKI_DPC_QUEUE Queue)
     KeAcquireSpinLockAtDpcLevel(&Queue->Lock);
     if (Queue->Depth != 0)
     {
-        Queue->Requested = TRUE;
+        CONTAINING_RECORD(Queue, KPRCB, Dpc)->Due.Dpc = TRUE;
     }
     KeReleaseSpinLockFromDpcLevel(&Queue->Lock);
     _enable();
@@ -66,6 +72,11 @@ VOID KiClockInterrupt(PKTRAP_FRAME Frame)
     }
     if (!Prcb->Dpc.Idle)
     {
+        if (--Prcb->CurrentThread->Quantum <= 0)
+        {
+            Prcb->Ready.QuantumEnded = TRUE;
+            Prcb->Due.Schedule = TRUE;
+        }
         HalpArmClock(KI_TICK_LENGTH);
     }
 }

@@ -2,13 +2,13 @@
 /* clock.h - the tick, for the idle loop and start-up. */
 #pragma once
 
-#include "ki.h"
+#include "sched.h"
 
 #define KI_TICK_LENGTH 156250u /* 100 ns units: 15.625 ms */
 
 /* Starts this processor's tick; stops it, if it is Ticking, but for what must be done even while
  * idle. Interrupts off or only this processor's start-up running. */
-VOID KiStartTick(VOID);
+VOID KiStartTick(PKPRCB Prcb);
 VOID KiStopTick(BOOLEAN Ticking);
 
 /* Boot processor: interrupt time starts at 0, system time at the CMOS clock's. */

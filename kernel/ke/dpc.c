@@ -13,13 +13,13 @@
  *       retire   (q, args) -> (NULL, -)   unlinked and its arguments copied first; then it runs, so
  *                                         it may be queued again, elsewhere even, while it does
  *       remove   (q, args) -> (NULL, -)   under q's lock; TRUE exactly if this call did it
- *   Requested says that the queue is going to be drained without anybody's further help:
+ *   Due.Dpc says that the queue is going to be drained without anybody's further help:
  *       0 -> 1   under the lock, by an insertion that is not content to wait for the next tick
  *       1 -> 0   under the lock, by the drain that has found the queue empty
  *   and whoever sets it also sees to the drain: from another processor by an interrupt, vector 0x2F
  *   straight to the target, whose APIC holds it back while the TPR is at DISPATCH_LEVEL or above;
  *   on the processor itself by nothing at all, for whatever ends its high IRQL - KeLowerIrql, or
- *   the interrupt's exit - looks at Requested afterwards (irql.c, trap.asm). A caller below
+ *   the interrupt's exit - looks at Due afterwards (irql.c, trap.asm). A caller below
  *   DISPATCH_LEVEL drains right here, so his Medium DPC has run when KeInsertQueueDpc returns.
  *
  *   Importance decides the end of the queue (High: head) and whether to request:
@@ -36,7 +36,7 @@
  *
  * ORDERING
  *   Everything is under the lock but two things. DpcData is read by KeRemoveQueueDpc to find which
- *   lock to take, and looked at again once it is held. Requested is read by its own processor when
+ *   lock to take, and looked at again once it is held. Due.Dpc is read by its own processor when
  *   it lowers: an insertion there came earlier in its own program order; one from elsewhere sent an
  *   interrupt. pairs with: KiLowerIrql, KiInterruptExit (trap.asm), KiIdleLoop.
  *
@@ -49,8 +49,8 @@
 
 #include <arch/hal.h>
 
+#include "sched.h"
 #include "spinlock.h"
-#include "trap.h"
 #include "twin.h"
 
 #define DPC_OBJECT 19 /* KOBJECTS.DpcObject */
@@ -97,6 +97,11 @@ NTSTATUS KeSetTargetProcessorDpcEx(PKDPC Dpc, PPROCESSOR_NUMBER ProcNumber)
     return STATUS_SUCCESS;
 }
 
+FORCEINLINE PKPRCB KiOwner(PKI_DPC_QUEUE Queue)
+{
+    return CONTAINING_RECORD(Queue, KPRCB, Dpc);
+}
+
 /* Whether this insertion wants the queue drained now. Under the queue's lock. */
 static BOOLEAN KiWantsDrain(PKPRCB Prcb, PKI_DPC_QUEUE Queue, UCHAR Importance)
 {
@@ -137,7 +142,7 @@ FORCEINLINE BOOLEAN KiLinkDpc(PKI_DPC_QUEUE Queue, PRKDPC Dpc, PVOID Argument1, 
 }
 
 /*
- * Sees to it that a queue whose Requested flag this processor has set gets drained. Interrupts
+ * Sees to it that a queue whose Due.Dpc flag this processor has set gets drained. Interrupts
  * were Enabled and are still off. With interrupts off below DISPATCH_LEVEL nothing of ours comes
  * after, so the APIC remembers for us. Out of line: an ISR's insertion has nothing to do here.
  */
@@ -155,7 +160,7 @@ static DECLSPEC_NOINLINE VOID KiDispatchRequest(PKPRCB Prcb, PKI_DPC_QUEUE Queue
     else
     {
         _enable();
-        KiDrainAfterLower(KeGetCurrentIrql());
+        KiServeAfterLower(KeGetCurrentIrql());
     }
 }
 
@@ -181,10 +186,10 @@ BOOLEAN KeInsertQueueDpc(PRKDPC Dpc, PVOID SystemArgument1, PVOID SystemArgument
     KiAcquireSpinLock(&Queue->Lock);
     Inserted = KiLinkDpc(Queue, Dpc, SystemArgument1, SystemArgument2);
     /* What another processor requested here is still on its way; ours must not wait for it. */
-    if (Inserted &&
-        (Queue->Requested ? Queue == &Prcb->Dpc : KiWantsDrain(Prcb, Queue, Dpc->Importance)))
+    if (Inserted && (KiOwner(Queue)->Due.Dpc ? Queue == &Prcb->Dpc
+                                             : KiWantsDrain(Prcb, Queue, Dpc->Importance)))
     {
-        Queue->Requested = TRUE;
+        KiOwner(Queue)->Due.Dpc = TRUE;
         Request = TRUE;
     }
     KiReleaseSpinLock(&Queue->Lock);
@@ -231,13 +236,13 @@ BOOLEAN KeRemoveQueueDpc(PRKDPC Dpc)
     return Removed;
 }
 
-/* The queue is empty, its lock held, interrupts off: undoes all three. Requested is cleared under
+/* The queue is empty, its lock held, interrupts off: undoes all three. Due.Dpc is cleared under
  * the lock: the one instant at which a later insertion must ask again. */
 FORCEINLINE VOID KiEndDrain(PKI_DPC_QUEUE Queue)
 {
     if (!KI_TWIN(KiTwinDpcFlagUnlocked))
     {
-        Queue->Requested = FALSE;
+        KiOwner(Queue)->Due.Dpc = FALSE;
     }
     KiReleaseSpinLock(&Queue->Lock);
     _enable();
@@ -245,7 +250,7 @@ FORCEINLINE VOID KiEndDrain(PKI_DPC_QUEUE Queue)
     if (KI_TWIN(KiTwinDpcFlagUnlocked))
     {
         KI_TWIN_DELAY(KiTwinDpcFlagUnlocked);
-        Queue->Requested = FALSE;
+        KiOwner(Queue)->Due.Dpc = FALSE;
     }
 }
 
@@ -301,6 +306,10 @@ static VOID KiRunDpcs(PVOID Context)
     PKDPC Dpc;
 
     Prcb->DpcRoutineActive = TRUE;
+    if (Prcb->Due.Timer)
+    {
+        KiExpireTimers(Prcb);
+    }
     while ((Dpc = KiTakeDpc(&Prcb->Dpc, &Call)) != NULL)
     {
         Prcb->RunningDpc = Dpc;
@@ -330,31 +339,6 @@ VOID KiRetireDpcList(VOID)
     KI_ASSERT_IRQL(DISPATCH_LEVEL);
     KI_ASSERT_VALUES(!Prcb->DpcRoutineActive, Prcb->Index, Prcb->RunningDpc);
     ArchCallOnStack(Prcb, KiRunDpcs, CONTAINING_RECORD(Prcb, KI_PROCESSOR, Prcb)->Pcr.DpcStack);
-}
-
-/* An interrupt may have drained already, or the thread may have moved on: either way an empty queue
- * costs little and loses nothing. Lowering may find yet another request, hence the loop. Routines
- * run with interrupts on, so a caller who keeps them off leaves the queue to the APIC. */
-VOID KiDrainAfterLower(KIRQL Irql)
-{
-    if (!(__readeflags() & EFLAGS_IF))
-    {
-        HalpSendIpiSelf(DISPATCH_VECTOR);
-        return;
-    }
-    do
-    {
-        __writecr8(DISPATCH_LEVEL);
-        KiRetireDpcList();
-        __writecr8(Irql);
-    } while (KI_CURRENT_PRCB->Dpc.Requested);
-}
-
-/* The handler of vector 0x2F; the queue may be empty by now. */
-VOID KiDispatchInterrupt(PKTRAP_FRAME Frame)
-{
-    UNREFERENCED_PARAMETER(Frame);
-    KiRetireDpcList();
 }
 
 BOOLEAN KeIsExecutingDpc(VOID)

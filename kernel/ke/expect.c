@@ -11,19 +11,26 @@ static LONG KiNesting(PKPRCB Prcb)
 
 ULONG KiExpectBugCheck(PKI_LANDING_PAD Pad, VOID (*Routine)(PVOID Context), PVOID Context)
 {
-    PKPRCB Prcb = KiGetCurrentPrcb();
+    PKPRCB Prcb;
+    KIRQL OldIrql = KeGetCurrentIrql();
 
+    if (OldIrql < DISPATCH_LEVEL)
+    {
+        __writecr8(DISPATCH_LEVEL); /* the block's owner does not change while it is read */
+    }
+    Prcb = KiGetCurrentPrcb();
     Pad->Code = 0;
-    Pad->Irql = KeGetCurrentIrql();
+    Pad->Irql = OldIrql;
     Pad->HeldLockCount = Prcb->HeldLockCount;
     Pad->InterruptNesting = KiNesting(Prcb);
     Pad->DpcRoutineActive = Prcb->DpcRoutineActive;
+    KiLowerIrql(OldIrql);
     if (ArchSetJump(&Pad->Jump) == 0)
     {
-        Prcb->CurrentThread->LandingPad = Pad;
+        KeGetCurrentThread()->LandingPad = Pad;
         Routine(Context);
     }
-    KI_CURRENT_PRCB->CurrentThread->LandingPad = NULL;
+    KeGetCurrentThread()->LandingPad = NULL;
     if (Pad->Irql < DISPATCH_LEVEL)
     {
         KiLowerIrql(Pad->Irql); /* what was asked for at the level we were thrown from */
@@ -33,15 +40,24 @@ ULONG KiExpectBugCheck(PKI_LANDING_PAD Pad, VOID (*Routine)(PVOID Context), PVOI
 
 VOID KiLandIfExpected(ULONG Code, const ULONG_PTR Parameters[4])
 {
-    PKPRCB Prcb = KiGetCurrentPrcb();
-    PKI_LANDING_PAD Pad = Prcb->CurrentThread != NULL ? Prcb->CurrentThread->LandingPad : NULL;
+    PKTHREAD Thread = KeGetCurrentThread();
+    PKI_LANDING_PAD Pad = Thread != NULL ? Thread->LandingPad : NULL;
+    PKPRCB Prcb;
 
-    if (Pad == NULL || Pad->InterruptNesting != KiNesting(Prcb) ||
-        Pad->DpcRoutineActive != Prcb->DpcRoutineActive)
+    if (Pad == NULL)
     {
         return;
     }
-    Prcb->CurrentThread->LandingPad = NULL;
+    if (KeGetCurrentIrql() < DISPATCH_LEVEL)
+    {
+        __writecr8(DISPATCH_LEVEL);
+    }
+    Prcb = KiGetCurrentPrcb();
+    if (Pad->InterruptNesting != KiNesting(Prcb) || Pad->DpcRoutineActive != Prcb->DpcRoutineActive)
+    {
+        return;
+    }
+    Thread->LandingPad = NULL;
     Pad->Code = Code;
     RtlCopyMemory(Pad->Parameters, Parameters, sizeof(Pad->Parameters));
     Prcb->HeldLockCount = Pad->HeldLockCount;

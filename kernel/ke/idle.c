@@ -1,69 +1,62 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * idle.c - what a processor does when it has nothing to do, and the work it can be handed.
+ * idle.c - what a processor does when it has nothing to do.
  *
- * The loop looks for work, DPCs and log text with interrupts on, and decides to halt with
- * interrupts off: STI takes effect after the HLT behind it, so whatever arrives after the decision
- * wakes it. CR8 is 0 there; a HLT at DISPATCH_LEVEL would sleep through a DPC. Idle is set under
- * the queue's lock at the moment the queue is seen empty, so an insertion either finds it set and
- * interrupts, or was there before and is found (dpc.c). A poster of work stores it and then
- * interrupts: vector 0x2F on an empty queue does nothing but end the HLT.
+ * PURPOSE
+ *   A processor without a thread halts, takes no periodic interrupt, and misses nothing.
  *
- * Idle means that the processor has no tick, and nothing else: it stays set through interrupts that
- * end the HLT, and the DPCs that they bring, and the tick starts again only with work to do. Three
- * writes to the timer for each packet would cost more than the packet.
+ * HOW IT WORKS
+ *   (busy)    -> (looking)   the idle thread runs: its bit in the idle mask is set
+ *   (looking) -> (halted)    it has looked at its own queues and at all others, and then, with
+ *                            interrupts off, at its Due flags, its DPC queue, and the log
+ *   (halted)  -> (looking)   any interrupt
+ *   (any)     -> (busy)      KiReschedule found a thread: KiLeaveIdle, before it runs
+ *   STI takes effect after the HLT behind it, so whatever arrives after the last look wakes it. CR8
+ *   is 0 there; a HLT at DISPATCH_LEVEL would sleep through a DPC.
+ *
+ *   Dpc.Idle means that the processor has no tick, and nothing else: it is set under the DPC queue's
+ *   lock at the moment the queue is seen empty, so an insertion either finds it set and interrupts,
+ *   or was there before and is found (dpc.c). It stays set through interrupts and their DPCs: the
+ *   tick starts again only with a thread to run. Three writes to the timer for each packet would
+ *   cost more than the packet.
+ *
+ * LOCKS AND IRQL
+ *   The idle thread runs at PASSIVE_LEVEL, never waits, and never leaves its processor.
+ *
+ * ORDERING
+ *   The bit is set (locked) before the queues are read; who queues a thread reads the mask after.
+ *   pairs with: KiReadyThread.
+ *
+ * FURTHER READING
+ *   docs/scheduler.md; tests/models/idle.pml. Laws L32, L65, L73; regressions R-c, R-i.
  */
-#include "ki.h"
-
-#include <arch/hal.h>
-
 #include "clock.h"
-#include "spinlock.h"
+#include "log.h"
+#include "switch.h"
 
-BOOLEAN KiPostWork(ULONG Processor, PKI_WORK Work)
+FORCEINLINE LONG64 KiIdleBit(PKPRCB Prcb)
 {
-    PKPRCB Prcb = KiProcessorBlock[Processor];
-
-    WriteRelease(&Work->Done, FALSE);
-    /* pairs with: KiTakeWork */
-    if (InterlockedCompareExchangePointer((PVOID volatile *)&Prcb->Work, Work, NULL) != NULL)
-    {
-        return FALSE;
-    }
-    HalpSendIpi(Processor, DISPATCH_VECTOR);
-    return TRUE;
+    return (LONG64)(1ull << Prcb->GroupNumber);
 }
 
 /* The tick first: whoever sees Idle clear relies on it. One who still sees it set sends an
  * interrupt too many. */
-static VOID KiLeaveIdle(PKI_DPC_QUEUE Queue)
+VOID KiLeaveIdle(PKPRCB Prcb)
 {
-    if (Queue->Idle)
+    if (ReadNoFence64(&KiIdleMask[Prcb->Group]) & KiIdleBit(Prcb))
+    {
+        InterlockedAnd64(&KiIdleMask[Prcb->Group], ~KiIdleBit(Prcb));
+    }
+    if (Prcb->Dpc.Idle)
     {
         _disable();
-        KiStartTick();
-        Queue->Idle = FALSE;
+        KiStartTick(Prcb);
+        Prcb->Dpc.Idle = FALSE;
         _enable();
     }
 }
 
-static BOOLEAN KiTakeWork(PKPRCB Prcb)
-{
-    PKI_WORK Work = ReadPointerAcquire(&Prcb->Work); /* pairs with: KiPostWork */
-
-    if (Work == NULL)
-    {
-        return FALSE;
-    }
-    WritePointerRelease(&Prcb->Work, NULL);
-    KiLeaveIdle(&Prcb->Dpc);
-    Work->Routine(Work->Context);
-    KI_ASSERT_IRQL(PASSIVE_LEVEL);
-    WriteRelease(&Work->Done, TRUE); /* the poster may reuse it from here on */
-    return TRUE;
-}
-
-/* TRUE if the queue was empty, and then Idle is set. Interrupts off. */
+/* TRUE if the DPC queue was empty, and then Idle is set. Interrupts off. */
 static BOOLEAN KiEnterIdle(PKI_DPC_QUEUE Queue)
 {
     BOOLEAN Empty;
@@ -80,17 +73,27 @@ static BOOLEAN KiEnterIdle(PKI_DPC_QUEUE Queue)
 
 static VOID KiHaltUntilInterrupt(PKPRCB Prcb)
 {
-    BOOLEAN Ticking = !Prcb->Dpc.Idle;
-
     _disable();
-    if (ReadPointerAcquire(&Prcb->Work) != NULL || KiLogIsWaiting() || !KiEnterIdle(&Prcb->Dpc))
+    if (Prcb->Due.Any != 0 || KiLogIsWaiting() || !KiEnterIdle(&Prcb->Dpc))
     {
         _enable();
         return;
     }
-    KiStopTick(Ticking);
+    KiArmClock(Prcb);
     Prcb->IdleHalts++;
     ArchEnableAndHalt();
+}
+
+/* DPCs that nobody asked to drain, then threads. */
+static VOID KiLookAround(PKPRCB Prcb)
+{
+    __writecr8(DISPATCH_LEVEL);
+    if (Prcb->Dpc.Depth != 0)
+    {
+        KiRetireDpcList();
+    }
+    KiReschedule();
+    KiLowerIrql(PASSIVE_LEVEL);
 }
 
 VOID KiIdleLoop(VOID)
@@ -98,20 +101,16 @@ VOID KiIdleLoop(VOID)
     PKPRCB Prcb = KiGetCurrentPrcb();
 
     KI_ASSERT_IRQL(PASSIVE_LEVEL);
-    KiStartTick();
+    KiStartTick(Prcb);
     _enable();
     for (;;)
     {
-        if (KiTakeWork(Prcb))
+        if (KiLogIsWaiting())
         {
-            continue;
+            KiLogKick();
         }
-        if (Prcb->Dpc.Depth != 0)
-        {
-            KiDrainAfterLower(PASSIVE_LEVEL);
-            continue;
-        }
-        KiLogDrain();
+        InterlockedOr64(&KiIdleMask[Prcb->Group], KiIdleBit(Prcb)); /* pairs with: KiReadyThread */
+        KiLookAround(Prcb);
         KiHaltUntilInterrupt(Prcb);
     }
 }

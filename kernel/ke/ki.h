@@ -154,8 +154,9 @@ typedef enum _KI_SWAP_STATE
  *     (-)         -> (Preparing)              the thread, before its first block is linked
  *     (Preparing) -> (Committed)              the thread: from now on it has to be woken
  *     (Preparing | Committed) -> (Satisfied + k)   who holds object k's lock and finds it signaled
- *     (Committed) -> (TimedOut | Apc | Alerted)    the timer's processor; who queues the APC, or
- *                                                  the thread itself; who alerts
+ *     (Preparing | Committed) -> (TimedOut)        the time-out's processor
+ *     (Committed) -> (Apc | Alerted)               who queues the APC, who alerts; or the thread
+ *                                                  itself, that finds it done already
  * Whoever makes the last change from Committed readies the thread.
  */
 #define KI_WAIT_PREPARING 0x1000
@@ -163,6 +164,7 @@ typedef enum _KI_SWAP_STATE
 #define KI_WAIT_TIMED_OUT 0x1002
 #define KI_WAIT_APC 0x1003
 #define KI_WAIT_ALERTED 0x1004
+#define KI_WAIT_AT_LIMIT 0x1005  /* a mutant owned too often already */
 #define KI_WAIT_SATISFIED 0x2000 /* + the object's index; a wait-all uses index 0 */
 
 typedef struct _KTHREAD
@@ -183,8 +185,10 @@ typedef struct _KTHREAD
     ULONG64 ContextSwitches;  /* times it was switched to: its processor, under Ready.Lock       */
     struct _KI_LANDING_PAD *LandingPad; /* checked builds: expect.c; itself */
 
-    /* Scheduling. Lock, and for a thread that is ready, standing by or running also its
-     * processor's Ready.Lock; to read, either. */
+    /* Scheduling. Guarded by Lock, and for a thread that is ready, standing by or running also by
+     * its processor's Ready.Lock: others change it under both and read it under either; the
+     * processor that runs it needs its own lock only. Affinity: changed by the running thread
+     * itself. */
     KSPIN_LOCK Lock;
     LIST_ENTRY QueueEntry; /* in its ready queue; while DeferredReady in a list of its waker's */
     SCHAR Priority;
@@ -201,8 +205,7 @@ typedef struct _KTHREAD
     BOOLEAN WaitNext; /* a Wait = TRUE call has raised the IRQL: itself */
     BOOLEAN Alertable;
     BOOLEAN Alerted; /* ApcLock */
-    BOOLEAN WaitAllTaken;
-    KIRQL WaitIrql; /* the IRQL that the wait returns to */
+    KIRQL WaitIrql;  /* the IRQL that the wait returns to */
     UCHAR WaitReason;
     UCHAR WaitType;
     UCHAR WaitCount;     /* blocks in WaitBlockList */
@@ -228,6 +231,9 @@ typedef struct _KTHREAD
 
     PVOID StartRoutine; /* KiInitializeThread's */
     PVOID StartContext;
+    VOID (*Reaper)
+    (struct _KTHREAD *Thread); /* NULL, or called when it has ended and no processor
+                                                uses its stack: at DISPATCH_LEVEL. Constant */
 } KTHREAD;
 
 #define KI_DEFAULT_PRIORITY 8
@@ -286,7 +292,8 @@ typedef struct _KI_READY_QUEUES
     LONG RunningPriority;   /* of the thread that runs here; KI_IDLE_PRIORITY: none */
     BOOLEAN QuantumEnded;   /* the running thread's; set by its clock */
     LIST_ENTRY List[MAXIMUM_PRIORITY];
-    ULONG64 Acquisitions; /* of Lock, for the benchmarks */
+    ULONG64 Acquisitions;       /* of Lock, for the benchmarks ... */
+    ULONG64 RemoteAcquisitions; /* ... and those by other processors */
 } KI_READY_QUEUES, *PKI_READY_QUEUES;
 
 /* One processor's timers (timer.c). Guarded by Lock; NextDue is also read by its clock interrupt. */
@@ -456,7 +463,7 @@ VOID KiInitializeThread(PKTHREAD Thread, PVOID StackTop, SIZE_T StackBytes, PCST
 /* Initialized -> ready. IRQL <= DISPATCH_LEVEL. */
 VOID KiStartThread(PKTHREAD Thread);
 /* Ends the calling thread: signals it and never returns. PASSIVE_LEVEL, APC list empty. When its
- * stack is no longer in use, KiThreadTerminated(Thread) is called (psp.h's reaper). */
+ * stack is no longer in use, its Reaper is called. */
 DECLSPEC_NORETURN VOID KiTerminateThread(VOID);
 
 /* The running thread's restriction to one processor and back: for tests and per-processor threads.
@@ -490,6 +497,8 @@ typedef enum _KI_LOG_LEVEL
 VOID KiLog(KI_LOG_LEVEL Level, PCSTR Format, ...) __attribute__((format(printf, 2, 3)));
 /* Puts out what is in the ring, if nobody else is doing so. PASSIVE_LEVEL. */
 VOID KiLogDrain(VOID);
+/* Returns when all that was logged before is out. PASSIVE_LEVEL. */
+VOID KiLogFlush(VOID);
 /* TRUE if there is a line that nobody is putting out. */
 BOOLEAN KiLogIsWaiting(VOID);
 /* From a bug check, where every other processor has stopped: puts out the rest of the ring and

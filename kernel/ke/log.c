@@ -13,12 +13,13 @@
  *       (p + 1)      written, for the reader              writer: store with release
  *       (p + N)      free for the writer of p + N         reader: store with release
  *   A writer that finds its slot not free yet counts the line as lost and goes on. The reader is
- *   whoever gets the drain flag: an idle processor, or a caller of KiLog at PASSIVE_LEVEL; nobody
- *   waits for it. In a bug check the one processor left reads the rest, steps over what a stopped
+ *   whoever gets the drain flag: the log's own thread, which is woken by who logs at PASSIVE_LEVEL,
+ *   else by the next tick or idle processor; before there are threads, who logs. In a bug check the one processor left reads the rest, steps over what a stopped
  *   writer left unfinished, and from then on writes straight to the port.
  *
  * LOCKS AND IRQL
- *   None, and any. Not from an NMI handler: it could interrupt a writer between draw and store, and
+ *   None, and any. From draw to store a writer is at DISPATCH_LEVEL at least, lest a slot wait for a
+ *   preempted thread. Not from an NMI handler: it could interrupt a writer between draw and store, and
  *   the reader would then stop at that slot; KiNonMaskableInterrupt only counts.
  *
  * ORDERING
@@ -32,6 +33,9 @@
 
 #include <arch/hal.h>
 #include <io.h>
+#include <mi.h>
+
+#include "sched.h"
 
 #define LOG_SLOTS KI_LOG_CAPACITY /* a power of two */
 #define LOG_TEXT_SIZE 168
@@ -112,8 +116,8 @@ static VOID KiPutAtOnce(KI_LOG_LEVEL Level, PCSTR Format, va_list Arguments)
               Text);
 }
 
-/* Into the ring, or among the lost. */
-static VOID KiStoreLine(KI_LOG_LEVEL Level, PCSTR Format, va_list Arguments)
+/* Into the ring, or among the lost. Irql: the caller's. */
+static VOID KiStoreLine(KI_LOG_LEVEL Level, KIRQL Irql, PCSTR Format, va_list Arguments)
 {
     LONG64 Position;
     PKI_LOG_SLOT Slot = KiDrawSlot(&Position);
@@ -125,7 +129,7 @@ static VOID KiStoreLine(KI_LOG_LEVEL Level, PCSTR Format, va_list Arguments)
     }
     Slot->Time = KeQueryInterruptTime();
     Slot->Processor = (USHORT)KeGetCurrentProcessorIndex();
-    Slot->Irql = KeGetCurrentIrql();
+    Slot->Irql = Irql;
     Slot->Level = (UCHAR)Level;
     RtlStringCbVPrintfA(Slot->Text, sizeof(Slot->Text), Format, Arguments);
     WriteRelease64(&Slot->Sequence, Position + 1); /* pairs with: KiReadSlot */
@@ -133,6 +137,8 @@ static VOID KiStoreLine(KI_LOG_LEVEL Level, PCSTR Format, va_list Arguments)
 
 VOID KiLogV(KI_LOG_LEVEL Level, PCSTR Format, va_list Arguments)
 {
+    KIRQL OldIrql;
+
     if ((ULONG)Level > KiOptions.LogLevel)
     {
         return;
@@ -142,10 +148,16 @@ VOID KiLogV(KI_LOG_LEVEL Level, PCSTR Format, va_list Arguments)
         KiPutAtOnce(Level, Format, Arguments);
         return;
     }
-    KiStoreLine(Level, Format, Arguments);
-    if (KeGetCurrentIrql() == PASSIVE_LEVEL && (__readeflags() & EFLAGS_IF))
+    OldIrql = KeGetCurrentIrql();
+    if (OldIrql < DISPATCH_LEVEL)
     {
-        KiLogDrain();
+        __writecr8(DISPATCH_LEVEL);
+    }
+    KiStoreLine(Level, OldIrql, Format, Arguments);
+    KiLowerIrql(OldIrql);
+    if (OldIrql == PASSIVE_LEVEL && (__readeflags() & EFLAGS_IF))
+    {
+        KiLogKick();
     }
 }
 
@@ -224,11 +236,90 @@ VOID KiLogDrain(VOID)
     }
 }
 
+/* ------------------------------------------------------------------ The log's thread. Real time, so
+ * that no boosted thread keeps a report from being seen. */
+
+#define LOG_PRIORITY LOW_REALTIME_PRIORITY
+
+static KEVENT KiLogEvent;            /* there is a line */
+static KDPC KiLogDpc;                /* sets it for those above DISPATCH_LEVEL */
+static volatile LONG KiLogHasWriter; /* once, by KiStartLogWriter */
+
+VOID KiLogKick(VOID)
+{
+    if (!ReadAcquire(&KiLogHasWriter)) /* pairs with: KiStartLogWriter */
+    {
+        if (KeGetCurrentIrql() == PASSIVE_LEVEL)
+        {
+            KiLogDrain();
+        }
+    }
+    else if (KeGetCurrentIrql() > DISPATCH_LEVEL)
+    {
+        KeInsertQueueDpc(&KiLogDpc, NULL, NULL);
+    }
+    else if (KeReadStateEvent(&KiLogEvent) == 0)
+    {
+        KeSetEvent(&KiLogEvent, IO_NO_INCREMENT, FALSE);
+    }
+}
+
+static VOID KiLogKickDpc(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
+{
+    UNREFERENCED_PARAMETER(Dpc);
+    UNREFERENCED_PARAMETER(Context);
+    UNREFERENCED_PARAMETER(Argument1);
+    UNREFERENCED_PARAMETER(Argument2);
+    KiLogKick();
+}
+
+static VOID KiLogWriter(PVOID Context)
+{
+    UNREFERENCED_PARAMETER(Context);
+    for (;;)
+    {
+        KeWaitForSingleObject(&KiLogEvent, Executive, KernelMode, FALSE, NULL);
+        KiLogDrain();
+    }
+}
+
+VOID KiStartLogWriter(VOID)
+{
+    static KTHREAD Writer;
+    PVOID StackTop = MiAllocateKernelStack(MI_KERNEL_STACK_SIZE, 0);
+
+    if (StackTop == NULL)
+    {
+        KiLog(KiLogWarning, "log: no memory for its thread; lines wait for an idle moment");
+        return;
+    }
+    KeInitializeEvent(&KiLogEvent, SynchronizationEvent, FALSE);
+    KeInitializeDpc(&KiLogDpc, KiLogKickDpc, NULL);
+    KiInitializeThread(&Writer, StackTop, MI_KERNEL_STACK_SIZE, "log", KiLogWriter, NULL,
+                       LOG_PRIORITY, NULL);
+    KiStartThread(&Writer);
+    WriteRelease(&KiLogHasWriter, TRUE); /* pairs with: KiLogKick */
+}
+
+VOID KiLogFlush(VOID)
+{
+    LONG64 Head = ReadAcquire64(&KiLogHead);
+
+    while (ReadAcquire64(&KiLogTail) < Head)
+    {
+        KiLogKick();
+        if (!KiYieldThread())
+        {
+            YieldProcessor();
+        }
+    }
+}
+
 VOID KiSetLogSink(KI_LOG_SINK *Sink)
 {
     do
     {
-        KiLogDrain(); /* returns at once if another processor is at it */
+        KiLogFlush();
     } while (ReadAcquire(&KiLogDraining) || KiLogIsWaiting());
     WritePointerRelease(&KiLogSink, Sink);
 }

@@ -7,6 +7,9 @@
 /* Makes the ring usable; before the first line. */
 VOID KiInitializeLog(VOID);
 
+/* Creates the thread that puts lines out from then on. PASSIVE_LEVEL. */
+VOID KiStartLogWriter(VOID);
+
 VOID KiLogV(KI_LOG_LEVEL Level, PCSTR Format, va_list Arguments);
 
 /* How many lines the ring holds. */

@@ -26,11 +26,19 @@ VOID KiSwapThread(KTHREAD_STATE NewState);
 
 /* sched.c: looks whether another thread should run here instead, and switches. For Due.Schedule. */
 VOID KiReschedule(VOID);
+/* sched.c: gives way to a ready thread of at least the same priority; FALSE if there is none. IRQL <=
+ * APC_LEVEL. */
+BOOLEAN KiYieldThread(VOID);
 /* sched.c: has this or another processor do that. Under that processor's Ready.Lock; the caller
  * sends the interrupt with KiKickProcessor after releasing it. */
 VOID KiRequestReschedule(PKPRCB Prcb);
 /* Interrupts Prcb's processor if it is not this one. */
 VOID KiKickProcessor(PKPRCB Prcb);
+
+/* ready.c: empty. Before the processor runs. */
+VOID KiInitializeReadyQueues(PKPRCB Prcb);
+/* thread.c: the parts of a thread that idle threads have too. */
+VOID KiInitializeThreadObject(PKTHREAD Thread, PVOID StackTop, SIZE_T StackBytes, PCSTR Name);
 
 /* ready.c: the best thread of this processor's own queue, if its priority is at least Lowest:
  * Ready -> Standby. Under its Ready.Lock. NULL if there is none. */
@@ -38,6 +46,16 @@ PKTHREAD KiTakeReadyThread(PKPRCB Prcb, KPRIORITY Lowest);
 /* ready.c: a thread that this processor may run, from another's queue: Ready -> Standby. No lock
  * held. NULL if there is none. */
 PKTHREAD KiStealThread(PKPRCB Prcb);
+
+/* apc.c: APCs that a terminating thread leaves. Itself, at PASSIVE_LEVEL. */
+VOID KiRundownApcs(PKTHREAD Thread);
+/* apc.c: TRUE if the thread was alerted; it is so no more. Itself, at DISPATCH_LEVEL. */
+BOOLEAN KiConsumeAlert(PKTHREAD Thread);
+/* queue.c: the thread ends. Itself, at PASSIVE_LEVEL. */
+VOID KiDisassociateQueue(PKTHREAD Thread);
+
+/* log.c: has the log's writer look. IRQL <= DISPATCH_LEVEL, no ranked lock held. */
+VOID KiLogKick(VOID);
 
 /* clock.c: makes sure that this processor's timer goes off by its next tick (unless it is idle) and
  * its next timer. Interrupts off or IRQL >= CLOCK_LEVEL. */

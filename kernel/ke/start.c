@@ -15,6 +15,8 @@
 #include <ex.h>
 #include <mi.h>
 
+#include "sched.h"
+
 #define TAG_PROCESSOR 'corP'
 #define READY_LIMIT_US 10000000
 #define READY_STEP_US 20
@@ -38,6 +40,19 @@ VOID KiPrepareProcessor(PKI_PROCESSOR Processor, ULONG Index)
     Prcb->Group = (USHORT)(Index / MAXIMUM_PROC_PER_GROUP);
     Prcb->GroupNumber = (UCHAR)(Index % MAXIMUM_PROC_PER_GROUP);
     KiInitializeDpcQueue(Prcb);
+    KiInitializeReadyQueues(Prcb);
+    KiInitializeTimers(Prcb);
+}
+
+/* The thread that a processor starts on, and falls back to. */
+static VOID KiPrepareIdleThread(PKPRCB Prcb, PKTHREAD Thread, PVOID StackTop)
+{
+    KiInitializeThreadObject(Thread, StackTop, MI_KERNEL_STACK_SIZE, KiIdleName);
+    Thread->State = Running;
+    Thread->SwapState = KiSwapInUse;
+    Thread->Priority = KI_IDLE_PRIORITY;
+    Prcb->IdleThread = Thread;
+    Prcb->CurrentThread = Thread;
 }
 
 /* Stacks and idle thread; FALSE if there is no memory. */
@@ -62,11 +77,7 @@ static BOOLEAN KiPrepareStacks(PHALP_START_SLOT Slot, PKTHREAD Thread)
             return FALSE;
         }
     }
-    Thread->Name = KiIdleName;
-    Thread->InitialStack = Slot->StackTop;
-    Thread->StackBytes = MI_KERNEL_STACK_SIZE;
-    Processor->Prcb.IdleThread = Thread;
-    Processor->Prcb.CurrentThread = Thread;
+    KiPrepareIdleThread(&Processor->Prcb, Thread, Slot->StackTop);
     return TRUE;
 }
 
@@ -194,16 +205,23 @@ VOID KiApplicationProcessorStartup(PKI_PROCESSOR Processor)
 /* On the idle thread's own stack from here on; the loader's is not used again. */
 static VOID KiOnIdleStack(PVOID Context)
 {
-    KiPostWork(0, Context);
+    UNREFERENCED_PARAMETER(Context);
     KiIdleLoop();
 }
 
 VOID KiEnterIdleThread(VOID (*Work)(PVOID Context), PVOID Context)
 {
-    static KI_WORK FirstWork;
+    static KTHREAD BootThread;
+    PVOID StackTop = MiAllocateKernelStack(MI_KERNEL_STACK_SIZE, 0);
 
-    FirstWork.Routine = Work;
-    FirstWork.Context = Context;
-    ArchCallOnStack(&FirstWork, KiOnIdleStack, KiStartSlots[0].StackTop);
+    if (StackTop == NULL)
+    {
+        KeBugCheckEx(PHASE0_INITIALIZATION_FAILED, MI_KERNEL_STACK_SIZE, 0, 0, 0);
+    }
+    KiInitializeThread(&BootThread, StackTop, MI_KERNEL_STACK_SIZE, "boot", Work, Context,
+                       KI_DEFAULT_PRIORITY, NULL);
+    KiBindThread(&BootThread, 0);
+    KiStartThread(&BootThread);
+    ArchCallOnStack(NULL, KiOnIdleStack, KiStartSlots[0].StackTop);
     __builtin_unreachable();
 }

@@ -21,14 +21,14 @@ typedef struct _KI_START_TIMES
 
 extern KI_START_TIMES KiStartTimes;
 
-/* Goes to the boot processor's idle thread with Work(Context) to do first. */
+/* Goes to the boot processor's idle thread, having started the boot thread with Work(Context). */
 DECLSPEC_NORETURN VOID KiEnterIdleThread(VOID (*Work)(PVOID Context), PVOID Context);
 
 /* The first line of the log. */
 VOID KiReportBanner(PBOOT_INFO BootInfo);
 
-/* Devices, tests, benchmarks; at PASSIVE_LEVEL on the boot processor, all others idle. Context is
- * the BOOT_INFO. */
+/* Devices, tests, benchmarks: the boot thread, at PASSIVE_LEVEL on the boot processor, all others
+ * idle. Context is the BOOT_INFO. */
 VOID KiBootWork(PVOID Context);
 
 /* Tests (tests/kernel/runner.c): runs those that Pattern matches; TRUE if none failed. */

@@ -13,6 +13,7 @@
 #include <arch/hal.h>
 
 #include "clock.h"
+#include "sched.h"
 
 VOID KiUnclaimedVector(ULONG Vector)
 {
@@ -36,13 +37,6 @@ VOID KiStrayInterrupt(ULONG Vector)
     {
         KI_CURRENT_PRCB->SpuriousCount++;
     }
-}
-
-/* No APCs yet: the vector is claimed so that its IRQL behaves as it will. */
-static VOID KiApcInterrupt(PKTRAP_FRAME Frame)
-{
-    UNREFERENCED_PARAMETER(Frame);
-    KI_CURRENT_PRCB->ApcInterrupts++;
 }
 
 static VOID KiApicErrorInterrupt(PKTRAP_FRAME Frame)

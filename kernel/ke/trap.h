@@ -7,5 +7,5 @@
 /* Installs them. Boot processor, before interrupts are on. */
 VOID KiInitializeTraps(VOID);
 
-VOID KiDispatchInterrupt(PKTRAP_FRAME Frame); /* dpc.c */
+VOID KiDispatchInterrupt(PKTRAP_FRAME Frame); /* due.c */
 VOID KiIpiInterrupt(PKTRAP_FRAME Frame);      /* ipi.c */

@@ -54,10 +54,21 @@ extern KSPIN_LOCK KiWaitAllLock;
  * objects' side effects, WaitState Satisfied. Under KiWaitAllLock and the lock of Held alone.
  * TRUE if it did, and then *WasCommitted says whether the thread is to be readied. */
 BOOLEAN KiTrySatisfyAll(PKWAIT_BLOCK Block, PDISPATCHER_HEADER Held, PBOOLEAN WasCommitted);
-/* waitall.c: KeWaitForMultipleObjects' other half. IRQL DISPATCH_LEVEL; *Result is the status.
- * FALSE: an APC ended it, and it has to be begun again. */
-BOOLEAN KiWaitForAll(PKTHREAD Thread, ULONG Count, PVOID Object[], PLARGE_INTEGER Timeout,
-                     NTSTATUS *Result);
+/* waitall.c: KeWaitForMultipleObjects' other half, after KiBeginWait; restores the IRQL. */
+NTSTATUS KiWaitForAll(PKTHREAD Thread, ULONG Count, PVOID Object[], PLARGE_INTEGER Timeout,
+                      PKWAIT_BLOCK Blocks);
 
-/* Raises a status; there are no structured exceptions here, so it is the end of the machine
- * (KMODE_EXCEPTION_NOT_HANDLED) unless a test has a landing pad. In ex. */
+/* A wait's first step: raises to DISPATCH_LEVEL (unless a Wait = TRUE call has), WaitIrql being the
+ * IRQL to return to; stops who may not wait. Timeout as in KeWaitForSingleObject. */
+VOID KiBeginWait(PKTHREAD Thread, PVOID Object, KWAIT_REASON WaitReason, BOOLEAN Alertable,
+                 PLARGE_INTEGER Timeout);
+/* After KI_WAIT_APC: runs the APCs; then what is left of *Timeout (never more than 0, for a
+ * relative one) until Deadline, which KiWaitDeadline gave before. */
+VOID KiBeginWaitAgain(PKTHREAD Thread, PLARGE_INTEGER Timeout, ULONG64 Deadline);
+ULONG64 KiWaitDeadline(PLARGE_INTEGER Timeout);
+/* The last step: restores the IRQL; raises what a wait can raise. */
+VOID KiEndWait(PKTHREAD Thread);
+
+/* (Preparing | Committed) -> Outcome; returns which of the two it was, 0 if it was neither. Whoever
+ * gets Committed readies the thread. At DISPATCH_LEVEL. */
+LONG KiDecideWait(PKTHREAD Thread, LONG Outcome);

@@ -77,23 +77,24 @@ static VOID MemberMain(PVOID Context)
 
 /* ------------------------------------------------------------------ The runner. */
 
-static BOOLEAN StartMembers(PCREW Crew, PULONG Started)
+static VOID StartMembers(PCREW Crew)
 {
-    for (*Started = 0; *Started < Crew->Count; ++*Started)
+    for (ULONG Number = 0; Number < Crew->Count; Number++)
     {
-        PCREW_MEMBER Member = &Crew->Members[*Started];
+        PCREW_MEMBER Member = &Crew->Members[Number];
 
         RtlZeroMemory(Member, sizeof(*Member));
         Member->Crew = Crew;
-        Member->Number = *Started;
+        Member->Number = Number;
         Member->LastProgress = KtNow();
-        KtSeed(&Member->Random, *Started + 1);
-        if (!KtCreateThread(&Member->Thread, MemberMain, Member, KI_DEFAULT_PRIORITY, 0))
-        {
-            return FALSE;
-        }
+        KtSeed(&Member->Random, Number + 1);
     }
-    return TRUE;
+    for (ULONG Number = 0; Number < Crew->Count; Number++)
+    {
+        PCREW_MEMBER Member = &Crew->Members[Number];
+
+        KtCreateThread(&Member->Thread, MemberMain, Member, KI_DEFAULT_PRIORITY, KT_ANYWHERE);
+    }
 }
 
 /* TRUE if the member has done its least. */
@@ -108,7 +109,7 @@ static BOOLEAN LookAtMember(PCREW Crew, PCREW_MEMBER Member)
     }
     else if (Now - Member->LastProgress > STALL_LIMIT)
     {
-        PKTHREAD Thread = Member->Thread.Thread;
+        PKTHREAD Thread = &Member->Thread.Thread;
 
         KiLog(KiLogError, "%s: member %u has made %llu turns and no more", Crew->Name,
               Member->Number, Turns);
@@ -161,20 +162,17 @@ static VOID Report(PCREW Crew)
 VOID CrewRun(PCREW Crew)
 {
     KPRIORITY OldPriority = KeSetPriorityThread(KeGetCurrentThread(), RUNNER_PRIORITY);
-    ULONG Started;
 
     Crew->Over = Crew->Pausing = Crew->Ended = 0;
-    if (StartMembers(Crew, &Started))
-    {
-        Watch(Crew);
-    }
+    StartMembers(Crew);
+    Watch(Crew);
     WriteRelease(&Crew->Over, TRUE);
-    while (Crew->Finish != NULL && ReadAcquire(&Crew->Ended) != (LONG)Started)
+    while (Crew->Finish != NULL && ReadAcquire(&Crew->Ended) != (LONG)Crew->Count)
     {
         Crew->Finish(Crew);
         KtSleep(LOOK_EVERY);
     }
-    for (ULONG Number = 0; Number < Started; Number++)
+    for (ULONG Number = 0; Number < Crew->Count; Number++)
     {
         KtJoinThread(&Crew->Members[Number].Thread);
     }

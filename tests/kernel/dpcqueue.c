@@ -95,11 +95,11 @@ static VOID CheckAsks(const ASKS *Row, PCOUNTED_DPC Dpcs, ULONG Processor)
     {
         InitializeCounted(&Dpcs[Index], Index < Row->Before ? LowImportance : Row->Importance);
         Target(&Dpcs[Index].Dpc, Processor);
-        KT_CHECK(!Prcb->Dpc.Requested, "importance %u: asked at depth %u", Row->Importance, Index);
+        KT_CHECK(!Prcb->Due.Dpc, "importance %u: asked at depth %u", Row->Importance, Index);
         KT_CHECK(Insert(&Dpcs[Index]), "importance %u: DPC %u", Row->Importance, Index);
     }
-    KT_CHECK(Prcb->Dpc.Requested == Row->Asks, "importance %u, %u before, rate %u: requested %u",
-             Row->Importance, Row->Before, Row->Rate, Prcb->Dpc.Requested);
+    KT_CHECK(Prcb->Due.Dpc == Row->Asks, "importance %u, %u before, rate %u: requested %u",
+             Row->Importance, Row->Before, Row->Rate, Prcb->Due.Dpc);
     KT_CHECK(Prcb->Dpc.Depth == Row->Before + 1, "depth %u", Prcb->Dpc.Depth);
 }
 
@@ -260,10 +260,10 @@ static VOID CrossfireWorker(PVOID Context, ULONG Processor)
     }
 }
 
-/* The same without chance: another processor has set Requested, and has yet to interrupt. */
+/* The same without chance: another processor has set Due.Dpc, and has yet to interrupt. */
 static VOID MediumHasRunWhileAsked(VOID)
 {
-    PKI_DPC_QUEUE Queue = &KiGetCurrentPrcb()->Dpc;
+    PKPRCB Prcb = KiGetCurrentPrcb();
     COUNTED_DPC Counted;
 
     for (KIRQL Level = PASSIVE_LEVEL; Level <= APC_LEVEL; Level++)
@@ -272,11 +272,11 @@ static VOID MediumHasRunWhileAsked(VOID)
 
         InitializeCounted(&Counted, MediumImportance);
         KeRaiseIrql(Level, &OldIrql);
-        Queue->Requested = TRUE;
+        Prcb->Due.Dpc = TRUE;
         Insert(&Counted);
         KT_CHECK(Counted.Runs == 1, "IRQL %u: %d runs when the insertion returned", Level,
                  Counted.Runs);
-        KT_CHECK(!Queue->Requested, "IRQL %u: requested, with the queue drained", Level);
+        KT_CHECK(!Prcb->Due.Dpc, "IRQL %u: requested, with the queue drained", Level);
         KeLowerIrql(OldIrql);
         KeFlushQueuedDpcs(); /* Counted is on this stack */
     }

@@ -26,7 +26,7 @@ typedef struct _STORM_DPC
 static STORM_DPC Storm[STORM_DPCS];
 
 /* Set while a DPC runs on that processor: its own processor only. */
-static volatile BOOLEAN Running[MAXIMUM_PROCESSORS];
+static volatile BOOLEAN Inside[MAXIMUM_PROCESSORS];
 
 static VOID StormRoutine(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
 {
@@ -37,10 +37,10 @@ static VOID StormRoutine(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argume
     KT_CHECK(Argument2 == (PVOID)((ULONG_PTR)Argument1 * 3), "arguments of two insertions: %p %p",
              Argument1, Argument2);
     KT_CHECK(KeGetCurrentIrql() == DISPATCH_LEVEL, "IRQL %u", KeGetCurrentIrql());
-    KT_CHECK(!Running[Processor], "two DPCs at once on CPU %u", Processor);
-    Running[Processor] = TRUE;
+    KT_CHECK(!Inside[Processor], "two DPCs at once on CPU %u", Processor);
+    Inside[Processor] = TRUE;
     InterlockedIncrement(&Mine->Runs);
-    Running[Processor] = FALSE;
+    Inside[Processor] = FALSE;
 }
 
 static VOID StormStep(PSTORM_DPC Dpc, PKT_RANDOM Random)

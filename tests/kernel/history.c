@@ -50,7 +50,6 @@ typedef struct _HISTORY_ENTRY
 typedef struct DECLSPEC_ALIGN(64) _HISTORY_THREAD
 {
     KT_THREAD Thread;
-    PKTHREAD Kernel;
     KT_RANDOM Random;
     KEVENT Go;
     ULONG Number;
@@ -322,7 +321,7 @@ static BOOLEAN IsSeenWaiting(PHISTORY_THREAD Other, PULONG Current)
     LONG State;
 
     *Current = ReadULongAcquire(&Other->Current); /* pairs with: MakeCall */
-    State = ReadAcquire(&Other->Kernel->WaitState);
+    State = ReadAcquire(&Other->Thread.Thread.WaitState);
     return *Current != NO_CALL && State == KI_WAIT_COMMITTED &&
            ReadULongAcquire(&Other->Current) == *Current;
 }
@@ -506,7 +505,6 @@ static VOID ThreadMain(PVOID Context)
     PHISTORY_THREAD Thread = Context;
     LONG Round = -1;
 
-    Thread->Kernel = KeGetCurrentThread();
     while ((Round = AwaitRound(Thread, Round)) != 0)
     {
         RunProgram(Thread);
@@ -713,7 +711,7 @@ static LONG Rounds(VOID)
     return Count > FEWEST_ROUNDS ? Count : FEWEST_ROUNDS;
 }
 
-static BOOLEAN StartThread(PHISTORY_THREAD Thread, ULONG Number)
+static VOID StartThread(PHISTORY_THREAD Thread, ULONG Number)
 {
     RtlZeroMemory(Thread, sizeof(*Thread));
     Thread->Number = Number;
@@ -724,34 +722,31 @@ static BOOLEAN StartThread(PHISTORY_THREAD Thread, ULONG Number)
     {
         Thread->Entries[Entry].Number = (LONG)(Number * 16 + Entry);
     }
-    return Number == HISTORY_THREADS ||
-           KtCreateThread(&Thread->Thread, ThreadMain, Thread, PRIORITY, 0);
+    if (Number != HISTORY_THREADS)
+    {
+        KtCreateThread(&Thread->Thread, ThreadMain, Thread, PRIORITY, KT_ANYWHERE);
+    }
 }
 
 VOID HistoryRun(const HISTORY_KINDS *Kinds)
 {
     KPRIORITY OldPriority = KeSetPriorityThread(KeGetCurrentThread(), PRIORITY);
-    ULONG Started = 0;
     LONG Round = 0;
 
     History.Kinds = Kinds;
     History.Round = -1;
     KeInitializeEvent(&History.Done, SynchronizationEvent, FALSE);
-    while (Started <= HISTORY_THREADS && StartThread(&History.Threads[Started], Started))
+    for (ULONG Thread = 0; Thread <= HISTORY_THREADS; Thread++)
     {
-        Started++;
+        StartThread(&History.Threads[Thread], Thread);
     }
-    if (Started > HISTORY_THREADS)
+    while (Round < Rounds() && !KtHasFailed())
     {
-        while (Round < Rounds() && !KtHasFailed())
-        {
-            RunRound(++Round);
-        }
-        KtPrint("# histories %s %d\n", Kinds->Name, Round);
-        Started = HISTORY_THREADS;
+        RunRound(++Round);
     }
+    KtPrint("# histories %s %d\n", Kinds->Name, Round);
     WriteRelease(&History.Round, 0);
-    for (ULONG Thread = 0; Thread < Started; Thread++)
+    for (ULONG Thread = 0; Thread < HISTORY_THREADS; Thread++)
     {
         KeSetEvent(&History.Threads[Thread].Go, IO_NO_INCREMENT, FALSE);
         KtJoinThread(&History.Threads[Thread].Thread);

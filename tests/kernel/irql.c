@@ -254,15 +254,16 @@ static VOID RaisedHereOnly(VOID)
 }
 
 /* ------------------------------------------------------------------ L8: at DISPATCH_LEVEL the
- * clock ticks on, and yet nothing else gets this processor: no DPC, no work that another one
- * posts. */
+ * clock ticks on, and yet nothing else gets this processor: no DPC, no thread that another one
+ * wakes, whatever its priority. */
 
 #define TICKS_AT_DISPATCH 3
 
 typedef struct _STAY
 {
     KDPC Dpc;
-    KI_WORK Work;
+    KT_THREAD Thread;
+    KEVENT Wake;
     volatile LONG DpcRuns;
     volatile LONG WorkRuns;
 } STAY, *PSTAY;
@@ -277,19 +278,17 @@ static VOID StayDpc(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
 
 static VOID StayWork(PVOID Context)
 {
+    KeWaitForSingleObject(&((PSTAY)Context)->Wake, Executive, KernelMode, FALSE, NULL);
     InterlockedIncrement(&((PSTAY)Context)->WorkRuns);
 }
 
 static volatile LONG AtDispatch;
 
-/* Tempts the next processor. The boot processor takes no work before the tests are over. */
+/* Tempts the next processor. */
 static VOID Tempt(PSTAY Stays, ULONG Processor)
 {
     KT_CHECK(KeInsertQueueDpc(&Stays[Processor].Dpc, NULL, NULL), "DPC of CPU %u", Processor);
-    if (Processor != 0)
-    {
-        KT_CHECK(KiPostWork(Processor, &Stays[Processor].Work), "work for CPU %u", Processor);
-    }
+    KeSetEvent(&Stays[Processor].Wake, IO_NO_INCREMENT, FALSE);
 }
 
 static VOID StayAtDispatch(PVOID Context, ULONG Processor)
@@ -324,7 +323,8 @@ static VOID PrepareStay(PSTAY Stay, ULONG Processor)
     KeGetProcessorNumberFromIndex(Processor, &Number);
     KeInitializeDpc(&Stay->Dpc, StayDpc, Stay);
     KeSetTargetProcessorDpcEx(&Stay->Dpc, &Number);
-    Stay->Work = (KI_WORK){StayWork, Stay, FALSE};
+    KeInitializeEvent(&Stay->Wake, SynchronizationEvent, FALSE);
+    KtCreateThread(&Stay->Thread, StayWork, Stay, HIGH_PRIORITY, Processor);
 }
 
 static VOID NotPreemptedAtDispatch(VOID)
@@ -343,8 +343,9 @@ static VOID NotPreemptedAtDispatch(VOID)
     {
         KT_CHECK(Stays[Index].DpcRuns == 1, "CPU %u ran its DPC %d times", Index,
                  Stays[Index].DpcRuns);
-        KT_CHECK(Index == 0 || KtWaitFor(&Stays[Index].Work.Done, TRUE, KT_SECONDS(30)),
-                 "CPU %u never took its work", Index);
+        KtJoinThread(&Stays[Index].Thread);
+        KT_CHECK(Stays[Index].WorkRuns == 1, "CPU %u: the thread ran %d times", Index,
+                 Stays[Index].WorkRuns);
     }
     ExFreePoolWithTag(Stays, 'tseT');
 }

@@ -2,8 +2,8 @@
 /*
  * kt.h - tests that run inside the kernel.
  *
- * A case is a routine; it runs on the boot processor's idle thread at PASSIVE_LEVEL while all other
- * processors are idle, and must leave the machine that way. It passes if no KT_CHECK failed, on any
+ * A case is a routine; it runs in the boot thread, which stays on processor 0, at PASSIVE_LEVEL
+ * while all other processors are idle, and must leave the machine that way. It passes if no KT_CHECK failed, on any
  * processor. Its name is suite/what-Lnn, where Lnn is the law it holds the kernel to. Suites are
  * listed in registry.c; adding one is two lines there.
  */
@@ -77,30 +77,28 @@ VOID KtParallel(KT_PARALLEL_ROUTINE *Routine, PVOID Context);
  * there and goes on, to be waited for with KtJoin. Not on the caller's own processor. */
 typedef struct _KT_JOB
 {
-    KI_WORK Work;
     KT_PARALLEL_ROUTINE *Routine;
     PVOID Context;
     ULONG Processor;
+    volatile LONG Done; /* by the worker */
 } KT_JOB, *PKT_JOB;
 VOID KtStart(PKT_JOB Job, ULONG Processor, KT_PARALLEL_ROUTINE *Routine, PVOID Context);
 VOID KtJoin(PKT_JOB Job);
 VOID KtRunOn(ULONG Processor, KT_PARALLEL_ROUTINE *Routine, PVOID Context);
 
-/* A thread of its own that runs Routine(Context) at PASSIVE_LEVEL with that priority, on the
- * processors of AffinityMask in group 0, or with 0 on those of the creator's group. FALSE without
- * memory: then the case has failed, and there is nothing to join. KtJoinThread waits until it has
- * ended and frees it; a thread that does not end stops the machine (bug check 0x101, which shows
- * what every processor does). Both at PASSIVE_LEVEL. */
+/* A thread of the test's own, on a stack from the pool of stacks: runs Routine(Context) at that
+ * priority, on that processor or, with KT_ANYWHERE, on any. The memory is the test's, until
+ * KtJoinThread has waited for the thread and given its stack back. */
+#define KT_ANYWHERE 0xFFFFFFFFu
 typedef struct _KT_THREAD
 {
-    PKTHREAD Thread; /* until it is joined */
+    KTHREAD Thread;
     VOID (*Routine)(PVOID Context);
     PVOID Context;
-    PVOID StackTop;
+    volatile LONG Reaped;
 } KT_THREAD, *PKT_THREAD;
-_Must_inspect_result_ BOOLEAN KtCreateThread(PKT_THREAD Thread, VOID (*Routine)(PVOID Context),
-                                             PVOID Context, KPRIORITY Priority,
-                                             KAFFINITY AffinityMask);
+VOID KtCreateThread(PKT_THREAD Thread, VOID (*Routine)(PVOID Context), PVOID Context,
+                    KPRIORITY Priority, ULONG Processor);
 VOID KtJoinThread(PKT_THREAD Thread);
 
 /* Waits: for some 100 ns units; for the other threads that are ready here, if there are any. */

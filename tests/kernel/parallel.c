@@ -2,10 +2,12 @@
 /*
  * parallel.c - work for other processors, time and chance, for the tests.
  *
- * Each processor's idle thread takes one job at a time (KiPostWork). KtParallel's start is a
- * barrier, so that what follows overlaps from the first instruction.
+ * Each processor has a worker, a thread bound to it, which takes one job at a time. KtParallel's
+ * start is a barrier, so that what follows overlaps from the first instruction.
  */
-#include "kt.h"
+#include <mi.h>
+
+#include "runner.h"
 
 #define JOIN_LIMIT KT_SECONDS(120)
 
@@ -57,33 +59,135 @@ ULONG64 KtRandom(PKT_RANDOM Random)
     return Random->State * 0x2545F4914F6CDD1Dull;
 }
 
-static VOID KtJobMain(PVOID Context)
+/* A processor's worker. Job: stored by who starts one, before Wake; cleared by the worker. */
+typedef struct _KT_WORKER
 {
-    PKT_JOB Job = Context;
+    KTHREAD Thread;
+    KEVENT Wake;
+    PKT_JOB volatile Job;
+} KT_WORKER, *PKT_WORKER;
 
-    Job->Routine(Job->Context, Job->Processor);
+static KT_WORKER KtWorkers[MAXIMUM_PROCESSORS];
+
+static VOID KtWorkerMain(PVOID Context)
+{
+    PKT_WORKER Worker = Context;
+
+    for (;;)
+    {
+        PKT_JOB Job;
+
+        KeWaitForSingleObject(&Worker->Wake, Executive, KernelMode, FALSE, NULL);
+        Job = ReadPointerAcquire(&Worker->Job); /* pairs with: KtStart */
+        WritePointerRelease(&Worker->Job, NULL);
+        Job->Routine(Job->Context, Job->Processor);
+        KT_CHECK(KeGetCurrentIrql() == PASSIVE_LEVEL, "a job left IRQL %u", KeGetCurrentIrql());
+        WriteRelease(&Job->Done, TRUE); /* KtJoin's caller may reuse it from here on */
+    }
+}
+
+VOID KtStartWorkers(VOID)
+{
+    for (ULONG Index = 0; Index < KtProcessors(); Index++)
+    {
+        PKT_WORKER Worker = &KtWorkers[Index];
+        PVOID StackTop = MiAllocateKernelStack(MI_KERNEL_STACK_SIZE, 0);
+
+        if (StackTop == NULL)
+        {
+            KeBugCheckEx(MEMORY_MANAGEMENT, Index, 0, 0, 0);
+        }
+        KeInitializeEvent(&Worker->Wake, SynchronizationEvent, FALSE);
+        KiInitializeThread(&Worker->Thread, StackTop, MI_KERNEL_STACK_SIZE, "test worker",
+                           KtWorkerMain, Worker, KI_DEFAULT_PRIORITY, NULL);
+        KiBindThread(&Worker->Thread, Index);
+        KiStartThread(&Worker->Thread);
+    }
 }
 
 VOID KtStart(PKT_JOB Job, ULONG Processor, KT_PARALLEL_ROUTINE *Routine, PVOID Context)
 {
+    PKT_WORKER Worker = &KtWorkers[Processor];
+
     Job->Routine = Routine;
     Job->Context = Context;
     Job->Processor = Processor;
-    Job->Work.Routine = KtJobMain;
-    Job->Work.Context = Job;
-    while (!KiPostWork(Processor, &Job->Work))
+    WriteRelease(&Job->Done, FALSE);
+    while (ReadPointerAcquire(&Worker->Job) != NULL)
     {
         YieldProcessor(); /* the last job is being taken */
     }
+    WritePointerRelease(&Worker->Job, Job); /* pairs with: KtWorkerMain */
+    KeSetEvent(&Worker->Wake, IO_NO_INCREMENT, FALSE);
 }
 
 VOID KtJoin(PKT_JOB Job)
 {
-    if (!KtWaitFor(&Job->Work.Done, TRUE, JOIN_LIMIT))
+    if (!KtWaitFor(&Job->Done, TRUE, JOIN_LIMIT))
     {
         KeBugCheckEx(CLOCK_WATCHDOG_TIMEOUT, JOIN_LIMIT, 0,
                      (ULONG_PTR)KiProcessorBlock[Job->Processor], Job->Processor);
     }
+}
+
+static VOID KtThreadMain(PVOID Context)
+{
+    PKT_THREAD Thread = Context;
+
+    Thread->Routine(Thread->Context);
+    KT_CHECK(KeGetCurrentIrql() == PASSIVE_LEVEL, "a thread left IRQL %u", KeGetCurrentIrql());
+    KiTerminateThread();
+}
+
+static VOID KtReapThread(PKTHREAD Thread)
+{
+    WriteRelease(&CONTAINING_RECORD(Thread, KT_THREAD, Thread)->Reaped, TRUE);
+}
+
+VOID KtCreateThread(PKT_THREAD Thread, VOID (*Routine)(PVOID Context), PVOID Context,
+                    KPRIORITY Priority, ULONG Processor)
+{
+    PVOID StackTop = MiAllocateKernelStack(MI_KERNEL_STACK_SIZE, 0);
+
+    if (StackTop == NULL)
+    {
+        KeBugCheckEx(MEMORY_MANAGEMENT, MI_KERNEL_STACK_SIZE, 0, 0, 0);
+    }
+    Thread->Routine = Routine;
+    Thread->Context = Context;
+    Thread->Reaped = FALSE;
+    KiInitializeThread(&Thread->Thread, StackTop, MI_KERNEL_STACK_SIZE, "test", KtThreadMain,
+                       Thread, Priority, NULL);
+    Thread->Thread.Reaper = KtReapThread;
+    if (Processor != KT_ANYWHERE)
+    {
+        KiBindThread(&Thread->Thread, Processor);
+    }
+    KiStartThread(&Thread->Thread);
+}
+
+VOID KtJoinThread(PKT_THREAD Thread)
+{
+    KeWaitForSingleObject(&Thread->Thread, Executive, KernelMode, FALSE, NULL);
+    if (!KtWaitFor(&Thread->Reaped, TRUE, JOIN_LIMIT))
+    {
+        KeBugCheckEx(CLOCK_WATCHDOG_TIMEOUT, JOIN_LIMIT, 0, (ULONG_PTR)Thread, 0);
+    }
+    MiFreeKernelStack(Thread->Thread.InitialStack, MI_KERNEL_STACK_SIZE);
+}
+
+VOID KtSleep(ULONG64 Units)
+{
+    LARGE_INTEGER Interval = {.QuadPart = -(LONGLONG)Units};
+
+    KeDelayExecutionThread(KernelMode, FALSE, &Interval);
+}
+
+VOID KtYield(VOID)
+{
+    LARGE_INTEGER Interval = {.QuadPart = 0};
+
+    KeDelayExecutionThread(KernelMode, FALSE, &Interval);
 }
 
 VOID KtRunOn(ULONG Processor, KT_PARALLEL_ROUTINE *Routine, PVOID Context)

@@ -162,6 +162,7 @@ BOOLEAN KtRunTests(PCSTR Pattern)
 {
     ULONG Ran = 0, Failed = 0;
 
+    KtStartWorkers();
     KtWrite("TAP version 13\n");
     for (ULONG Suite = 0; Suite < KtSuiteCount; Suite++)
     {

@@ -10,3 +10,6 @@ extern const ULONG KtSuiteCount;
 /* Writes to the port that carries results: the second, or the first if it is the only one.
  * PASSIVE_LEVEL. */
 VOID KtPrint(PCSTR Format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Creates the threads that KtStart's jobs run on (parallel.c). PASSIVE_LEVEL, once. */
+VOID KtStartWorkers(VOID);

@@ -4,7 +4,8 @@
 ;
 ; PURPOSE
 ;   An interrupt's handler runs at the IRQL that its vector names, with interrupts on, on the
-;   processor's own ISR stack; and nothing below DISPATCH_LEVEL goes on while a DPC is due.
+;   processor's own ISR stack; and nothing below DISPATCH_LEVEL goes on while a timer, a DPC or a
+;   better thread is due.
 ;
 ; HOW IT WORKS
 ;   Three ways in, by kind of vector:
@@ -13,10 +14,12 @@
 ;                                          it may switch threads, and no switch may come before EOI
 ;     every other interrupt                handler on the ISR stack, EOI after it: a level line is
 ;                                          quiet by then
-;   and one way out of an interrupt: if the IRQL returned to is below DISPATCH_LEVEL and this
-;   processor's Requested flag is set, the DPC queue is drained right here, on the interrupted
-;   thread's stack, before the IRQL falls. The test and IRETQ run with interrupts off, so nothing
-;   can be queued in between; what another processor queues then is held as 0x2F in our APIC.
+;   and one way out of an interrupt: if the IRQL returned to is below DISPATCH_LEVEL and one of this
+;   processor's Due flags is set, KiServeDue is called right here, on the interrupted thread's stack,
+;   before the IRQL falls. It may switch threads: the frame then waits on its stack, and the rest of
+;   the way out is gone on some other day and perhaps another processor. The test and IRETQ run with
+;   interrupts off, so nothing can become due in between; what another processor asks for then is
+;   held as 0x2F or 0x1F in our APIC.
 ;
 ; LOCKS AND IRQL
 ;   CR8 is saved in the frame, then set to vector >> 4; only then are interrupts enabled. Nesting is
@@ -44,7 +47,7 @@ global ArchLongJump
 extern HalpVectorRoutines
 extern HalpX2ApicMode
 extern KiDispatchException
-extern KiRetireDpcList
+extern KiServeDue
 
 section .text
 bits 64
@@ -206,16 +209,22 @@ KiInterruptExit:
     mov rax, [rsp + TrPreviousIrql]
     cmp eax, DispatchLevel
     jae .restore
-    cmp byte [gs:PcDpcRequested], 0
-    jne .drain
+    mov ecx, [gs:PcDue]
+    test eax, eax
+    jz .due
+    and ecx, DueDispatch                ; at APC_LEVEL an APC is not due yet
+.due:
+    test ecx, ecx
+    jnz .serve
 .restore:
     mov cr8, rax
     RESTORE_VOLATILE_AND_RETURN
-.drain:
+.serve:
+    mov edi, eax
     mov eax, DispatchLevel
     mov cr8, rax
     sti
-    call KiRetireDpcList
+    call KiServeDue                     ; returns at DISPATCH_LEVEL, perhaps on another processor
     cli
     jmp KiInterruptExit
 

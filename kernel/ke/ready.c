@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ready.c - threads that could run: which processor each waits for, and how idle ones find them.
+ *
+ * PURPOSE
+ *   Each processor has its own queues of ready threads, one for each priority, under its own lock.
+ *   A thread that becomes ready is put where it can run soonest; a processor without one takes one
+ *   from another.
+ *
+ * HOW IT WORKS
+ *   KiReadyThread chooses, among the processors of the thread's affinity:
+ *       1. an idle one, its last or ideal one first: claimed by clearing its bit in the idle mask,
+ *          so that two threads made ready at once get two processors
+ *       2. its last one, or its ideal one, where it would preempt what runs
+ *       3. its last one, to wait there
+ *   and asks that processor to reschedule if the thread is better than what runs there. A thread
+ *   that has to wait may still be wanted: by a processor that became idle after the choice. So the
+ *   mask is read again after the thread is in its queue, and who is found idle is asked to look.
+ *   Looking for an idle processor means its own queue, then each other one's summary, and the best
+ *   thread there that may run here.
+ *
+ * LOCKS AND IRQL
+ *   DISPATCH_LEVEL. The thread's Lock, then the chosen processor's Ready.Lock; the thread's is
+ *   released first, for once the queue is unlocked the thread may run, end and be freed.
+ *
+ * ORDERING
+ *   Made ready:  link the thread;  full barrier;  read the idle mask.
+ *   Idle:        set its bit (locked);            read the summaries.
+ *   One of the two sees the other. pairs with: KiIdleLoop and KiReadyThread.
+ *
+ * FURTHER READING
+ *   docs/scheduler.md; tests/models/idle.pml. Laws L46, L73, L74, L76-L78; regression R-i.
+ */
+#include <arch/hal.h>
+
+#include "switch.h"
+
+volatile LONG64 KiIdleMask[MAXIMUM_GROUPS];
+
+VOID KiInitializeReadyQueues(PKPRCB Prcb)
+{
+    KiInitializeRankedSpinLock(&Prcb->Ready.Lock, KiRankReady);
+    Prcb->Ready.RunningPriority = KI_IDLE_PRIORITY;
+    for (ULONG Priority = 0; Priority < MAXIMUM_PRIORITY; Priority++)
+    {
+        InitializeListHead(&Prcb->Ready.List[Priority]);
+    }
+}
+
+FORCEINLINE PKPRCB KiProcessorOf(USHORT Group, ULONG Number)
+{
+    return KiProcessorBlock[(ULONG)Group * MAXIMUM_PROC_PER_GROUP + Number];
+}
+
+FORCEINLINE ULONG KiLowestBit(KAFFINITY Mask)
+{
+    return (ULONG)__builtin_ctzll(Mask);
+}
+
+/* A kind of neighbour: if Index is a processor of that group and mask, its bit. */
+FORCEINLINE KAFFINITY KiBitOf(ULONG Index, USHORT Group)
+{
+    return Index / MAXIMUM_PROC_PER_GROUP == Group ? (KAFFINITY)1 << Index % MAXIMUM_PROC_PER_GROUP
+                                                   : 0;
+}
+
+/* Claims an idle processor for the thread, or returns NULL. Under the thread's Lock. */
+static PKPRCB KiClaimIdleProcessor(PKTHREAD Thread)
+{
+    USHORT Group = Thread->Affinity.Group;
+    KAFFINITY Last = KiBitOf(Thread->Processor, Group);
+    KAFFINITY Ideal = KiBitOf(Thread->IdealProcessor, Group);
+    KAFFINITY Own = KiBitOf(KI_CURRENT_PRCB->Index, Group);
+    KAFFINITY Idle;
+
+    while ((Idle = (KAFFINITY)ReadNoFence64(&KiIdleMask[Group]) & Thread->Affinity.Mask) != 0)
+    {
+        KAFFINITY Bit = (Idle & Last)    ? Last
+                        : (Idle & Ideal) ? Ideal
+                        : (Idle & Own)   ? Own
+                                         : Idle & -Idle;
+
+        if ((KAFFINITY)InterlockedAnd64(&KiIdleMask[Group], (LONG64)~Bit) & Bit)
+        {
+            return KiProcessorOf(Group, KiLowestBit(Bit));
+        }
+    }
+    return NULL;
+}
+
+/* RunningPriority is only a hint here: the lock is not held. */
+static PKPRCB KiChooseProcessor(PKTHREAD Thread)
+{
+    PKPRCB Prcb = KiClaimIdleProcessor(Thread);
+    USHORT Group = Thread->Affinity.Group;
+    KAFFINITY Mask = Thread->Affinity.Mask;
+
+    if (Prcb != NULL)
+    {
+        return Prcb;
+    }
+    if (KiBitOf(Thread->Processor, Group) & Mask)
+    {
+        Prcb = KiProcessorBlock[Thread->Processor];
+        if (Thread->Priority > Prcb->Ready.RunningPriority)
+        {
+            return Prcb;
+        }
+    }
+    if ((KiBitOf(Thread->IdealProcessor, Group) & Mask) &&
+        (Prcb == NULL ||
+         Thread->Priority > KiProcessorBlock[Thread->IdealProcessor]->Ready.RunningPriority))
+    {
+        Prcb = KiProcessorBlock[Thread->IdealProcessor];
+    }
+    return Prcb != NULL ? Prcb : KiProcessorOf(Group, KiLowestBit(Mask));
+}
+
+VOID KiKickProcessor(PKPRCB Prcb)
+{
+    if (Prcb->Index != KI_CURRENT_PRCB->Index)
+    {
+        HalpSendIpi(Prcb->Index, DISPATCH_VECTOR);
+    }
+}
+
+VOID KiRequestReschedule(PKPRCB Prcb)
+{
+    Prcb->Due.Schedule = TRUE;
+}
+
+/* Asks an idle processor to look around, if there is one that could run a thread of that affinity.
+ * Its bit stays set: it finds work, or it does not. */
+static VOID KiWakeIdleProcessor(const GROUP_AFFINITY *Affinity)
+{
+    KAFFINITY Idle = (KAFFINITY)ReadNoFence64(&KiIdleMask[Affinity->Group]) & Affinity->Mask;
+    PKPRCB Prcb;
+
+    if (Idle == 0)
+    {
+        return;
+    }
+    Prcb = KiProcessorOf(Affinity->Group, KiLowestBit(Idle));
+    KiLockReady(Prcb);
+    KiRequestReschedule(Prcb);
+    KiReleaseSpinLock(&Prcb->Ready.Lock);
+    KiKickProcessor(Prcb);
+}
+
+/* Under both locks. */
+static VOID KiLinkReady(PKI_READY_QUEUES Queues, PKTHREAD Thread)
+{
+    PLIST_ENTRY List = &Queues->List[Thread->Priority];
+
+    if (Thread->AtFront)
+    {
+        InsertHeadList(List, &Thread->QueueEntry);
+    }
+    else
+    {
+        InsertTailList(List, &Thread->QueueEntry);
+    }
+    Queues->Summary |= 1u << Thread->Priority;
+}
+
+static VOID KiUnlinkReady(PKI_READY_QUEUES Queues, PKTHREAD Thread)
+{
+    if (RemoveEntryList(&Thread->QueueEntry))
+    {
+        Queues->Summary &= ~(1u << Thread->Priority);
+    }
+}
+
+/* What a wait that ended gives a thread: a new quantum and, unless it is real time, its boost.
+ * Under the thread's Lock; it is in no queue. */
+static VOID KiApplyBoost(PKTHREAD Thread)
+{
+    if (Thread->State != Waiting)
+    {
+        return;
+    }
+    Thread->AtFront = FALSE;
+    Thread->Quantum = KI_QUANTUM;
+    if (Thread->Priority < LOW_REALTIME_PRIORITY && Thread->WaitIncrement > 0)
+    {
+        LONG Boosted = Thread->BasePriority + Thread->WaitIncrement;
+
+        Boosted = Boosted < LOW_REALTIME_PRIORITY ? Boosted : LOW_REALTIME_PRIORITY - 1;
+        Thread->Priority = (SCHAR)(Boosted > Thread->Priority ? Boosted : Thread->Priority);
+    }
+}
+
+VOID KiReadyThread(PKTHREAD Thread)
+{
+    GROUP_AFFINITY Affinity;
+    BOOLEAN Runs;
+    PKPRCB Prcb;
+
+    KiAcquireSpinLock(&Thread->Lock);
+    KiApplyBoost(Thread);
+    Thread->State = DeferredReady;
+    Affinity = Thread->Affinity;
+    Prcb = KiChooseProcessor(Thread);
+
+    KiLockReady(Prcb);
+    Thread->Processor = Prcb->Index;
+    Thread->State = Ready;
+    KiLinkReady(&Prcb->Ready, Thread);
+    Runs = Thread->Priority > Prcb->Ready.RunningPriority;
+    if (Runs)
+    {
+        KiRequestReschedule(Prcb);
+    }
+    KiReleaseSpinLock(&Thread->Lock);
+    KiReleaseSpinLock(&Prcb->Ready.Lock);
+
+    if (Runs)
+    {
+        KiKickProcessor(Prcb);
+        return;
+    }
+    KeMemoryBarrier(); /* pairs with: KiIdleLoop */
+    KiWakeIdleProcessor(&Affinity);
+}
+
+PKTHREAD KiTakeReadyThread(PKPRCB Prcb, KPRIORITY Lowest)
+{
+    ULONG Summary = Prcb->Ready.Summary;
+    PKTHREAD Thread;
+    LONG Highest;
+
+    if (Summary == 0)
+    {
+        return NULL;
+    }
+    Highest = 31 - __builtin_clz(Summary);
+    if (Highest < Lowest)
+    {
+        return NULL;
+    }
+    Thread = CONTAINING_RECORD(Prcb->Ready.List[Highest].Flink, KTHREAD, QueueEntry);
+    KiUnlinkReady(&Prcb->Ready, Thread);
+    Thread->State = Standby;
+    return Thread;
+}
+
+/* The best thread of Victim's queues that Prcb may run; NULL if there is none. Under Victim's
+ * Ready.Lock. */
+static PKTHREAD KiFindReadyThread(PKPRCB Victim, PKPRCB Prcb)
+{
+    for (ULONG Summary = Victim->Ready.Summary; Summary != 0;)
+    {
+        ULONG Priority = 31u - (ULONG)__builtin_clz(Summary);
+        PLIST_ENTRY Head = &Victim->Ready.List[Priority];
+
+        for (PLIST_ENTRY Entry = Head->Flink; Entry != Head; Entry = Entry->Flink)
+        {
+            PKTHREAD Thread = CONTAINING_RECORD(Entry, KTHREAD, QueueEntry);
+
+            if (KiMayRunOn(Thread, Prcb))
+            {
+                return Thread;
+            }
+        }
+        Summary &= ~(1u << Priority);
+    }
+    return NULL;
+}
+
+PKTHREAD KiStealThread(PKPRCB Prcb)
+{
+    ULONG Count = KiProcessorCount;
+
+    for (ULONG Step = 1; Step < Count; Step++)
+    {
+        PKPRCB Victim = KiProcessorBlock[(Prcb->Index + Step) % Count];
+        PKTHREAD Thread = NULL;
+
+        if (Victim->Ready.Summary != 0)
+        {
+            KiLockReady(Victim);
+            Thread = KiFindReadyThread(Victim, Prcb);
+            if (Thread != NULL)
+            {
+                KiUnlinkReady(&Victim->Ready, Thread);
+                Thread->State = Standby;
+                Thread->Processor = Prcb->Index;
+            }
+            KiReleaseSpinLock(&Victim->Ready.Lock);
+        }
+        if (Thread != NULL)
+        {
+            return Thread;
+        }
+    }
+    return NULL;
+}
+
+/* Locks the processor that has the thread - queued, standing by or running - or had it last; the
+ * thread's Lock is held, so it is not put in a queue meanwhile, but it may be taken from one. */
+static PKPRCB KiLockProcessorOf(PKTHREAD Thread)
+{
+    for (;;)
+    {
+        PKPRCB Prcb = KiProcessorBlock[Thread->Processor];
+
+        KiLockReady(Prcb);
+        if (Thread->Processor == Prcb->Index)
+        {
+            return Prcb;
+        }
+        KiReleaseSpinLock(&Prcb->Ready.Lock);
+    }
+}
+
+VOID KiChangePriority(PKTHREAD Thread, KPRIORITY Priority)
+{
+    PKPRCB Prcb = KiLockProcessorOf(Thread);
+    BOOLEAN Look;
+
+    if (Thread->State == Ready)
+    {
+        KiUnlinkReady(&Prcb->Ready, Thread);
+        Thread->Priority = (SCHAR)Priority;
+        Thread->AtFront = FALSE;
+        KiLinkReady(&Prcb->Ready, Thread);
+    }
+    else
+    {
+        Thread->Priority = (SCHAR)Priority;
+        if (Prcb->CurrentThread == Thread)
+        {
+            Prcb->Ready.RunningPriority = Priority;
+        }
+    }
+    Thread->Quantum = KI_QUANTUM;
+    Look = KiIsBetterReady(Prcb);
+    if (Look)
+    {
+        KiRequestReschedule(Prcb);
+    }
+    KiReleaseSpinLock(&Prcb->Ready.Lock);
+    if (Look)
+    {
+        KiKickProcessor(Prcb);
+    }
+}
+
+VOID KiChangeAffinity(PKTHREAD Thread, const GROUP_AFFINITY *Affinity)
+{
+    PKPRCB Prcb = KiLockProcessorOf(Thread);
+
+    KI_ASSERT_VALUES(Prcb->CurrentThread == Thread, Thread, Prcb->CurrentThread);
+    Thread->Affinity = *Affinity;
+    if (!KiMayRunOn(Thread, Prcb))
+    {
+        KiRequestReschedule(Prcb);
+    }
+    KiReleaseSpinLock(&Prcb->Ready.Lock);
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* stubs.c - stand-ins. */
+#include <ex.h>
+
+#include "sched.h"
+#include "wait.h"
+#define WEAK __attribute__((weak))
+WEAK VOID KiInitializeTimers(PKPRCB Prcb)
+{
+    UNREFERENCED_PARAMETER(Prcb);
+}
+WEAK VOID KiExpireTimers(PKPRCB Prcb)
+{
+    Prcb->Due.Timer = FALSE;
+}
+WEAK VOID KiSetTimeout(PKTHREAD Thread, LARGE_INTEGER Timeout)
+{
+    UNREFERENCED_PARAMETER(Thread);
+    UNREFERENCED_PARAMETER(Timeout);
+}
+WEAK BOOLEAN KiCancelTimeout(PKTHREAD Thread)
+{
+    UNREFERENCED_PARAMETER(Thread);
+    return FALSE;
+}
+WEAK VOID KiDeliverApcs(VOID)
+{
+    KI_CURRENT_PRCB->Due.Apc = FALSE;
+}
+WEAK VOID KiApcInterrupt(PKTRAP_FRAME Frame)
+{
+    UNREFERENCED_PARAMETER(Frame);
+    KI_CURRENT_PRCB->ApcInterrupts++;
+}
+WEAK BOOLEAN KiApcIsDeliverable(PKTHREAD Thread)
+{
+    UNREFERENCED_PARAMETER(Thread);
+    return FALSE;
+}
+WEAK VOID KiRundownApcs(PKTHREAD Thread)
+{
+    UNREFERENCED_PARAMETER(Thread);
+}
+WEAK BOOLEAN KiConsumeAlert(PKTHREAD Thread)
+{
+    UNREFERENCED_PARAMETER(Thread);
+    return FALSE;
+}
+WEAK VOID KiDisassociateQueue(PKTHREAD Thread)
+{
+    UNREFERENCED_PARAMETER(Thread);
+}
+WEAK VOID KiQueueThreadBlocks(PKTHREAD Thread)
+{
+    UNREFERENCED_PARAMETER(Thread);
+}
+WEAK VOID KiQueueThreadResumes(PKTHREAD Thread)
+{
+    UNREFERENCED_PARAMETER(Thread);
+}
+WEAK VOID KiSwapExtendedState(PKTHREAD Old, PKTHREAD New)
+{
+    UNREFERENCED_PARAMETER(Old);
+    UNREFERENCED_PARAMETER(New);
+}
+WEAK VOID ExRaiseStatus(NTSTATUS Status)
+{
+    KeBugCheckEx(KMODE_EXCEPTION_NOT_HANDLED, (ULONG_PTR)(LONG64)Status, 0, 0, 0);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* switch.h - the switch itself, for the scheduler. */
+#pragma once
+
+#include "sched.h"
+#include "spinlock.h"
+
+/* Gives this processor to New, which it has taken (Standby), or to its idle thread; the current
+ * thread's state becomes NewState. At DISPATCH_LEVEL, Prcb's Ready.Lock held, which is released.
+ * Returns when the current thread runs again, perhaps elsewhere. */
+VOID KiSwitchTo(PKPRCB Prcb, PKTHREAD New, KTHREAD_STATE NewState);
+
+/* TRUE if the thread may run on that processor. Under the thread's Lock or, if it is placed, its
+ * processor's Ready.Lock. */
+FORCEINLINE BOOLEAN KiMayRunOn(PKTHREAD Thread, PKPRCB Prcb)
+{
+    return Thread->Affinity.Group == Prcb->Group &&
+           ((Thread->Affinity.Mask >> Prcb->GroupNumber) & 1) != 0;
+}
+
+/* Prcb's Ready.Lock, with the count of how often it was taken, and by other processors: they show
+ * what is shared. */
+FORCEINLINE VOID KiLockReady(PKPRCB Prcb)
+{
+    KiAcquireSpinLock(&Prcb->Ready.Lock);
+    Prcb->Ready.Acquisitions++;
+    Prcb->Ready.RemoteAcquisitions += Prcb != KiGetCurrentPrcb();
+}
+
+/* Whether a thread that waits here is better than the one that runs here. Under Ready.Lock. */
+FORCEINLINE BOOLEAN KiIsBetterReady(PKPRCB Prcb)
+{
+    return Prcb->Ready.Summary != 0 &&
+           31 - __builtin_clz(Prcb->Ready.Summary) > Prcb->Ready.RunningPriority;
+}
+
+/* ready.c: a new priority for a thread, wherever it is / a new affinity for the running thread,
+ * which leaves its processor, if it must, when its IRQL falls. Under the thread's Lock. */
+VOID KiChangePriority(PKTHREAD Thread, KPRIORITY Priority);
+VOID KiChangeAffinity(PKTHREAD Thread, const GROUP_AFFINITY *Affinity);
+
+/* switch.asm */
+PKTHREAD KiSwapContext(PKTHREAD Old, PKTHREAD New);
+VOID KiThreadEntry(VOID);
+VOID KiThreadStartup(PKTHREAD Old);
+
+/* idle.c: the processor has something to run: it counts as idle no more, and has its tick. At
+ * DISPATCH_LEVEL. */
+VOID KiLeaveIdle(PKPRCB Prcb);
+
+/* Processors that want a thread to run, by group. A bit is set by its processor when it finds
+ * nothing; cleared by locked and, by itself when it runs something, or by who claims it to run the
+ * thread that he is making ready there. */
+extern volatile LONG64 KiIdleMask[MAXIMUM_GROUPS];
