@@ -4,9 +4,9 @@
 
 #define LOOK_EVERY KT_MILLISECONDS(5)
 #define STALL_LIMIT KT_SECONDS(90)
-#define PAUSE_EVERY 8   /* looks */
+#define PAUSE_EVERY 8    /* looks */
 #define SHUFFLE_EVERY 64 /* turns */
-#define RUNNER_PRIORITY 20
+#define RUNNER_PRIORITY HIGH_PRIORITY
 
 BOOLEAN CrewIsOver(PCREW Crew)
 {

@@ -28,10 +28,10 @@ typedef struct _CREW
 {
     /* Given to CrewRun. */
     PCSTR Name;
-    ULONG Count;    /* members */
-    ULONG Leaders;  /* the first so many only are waited for; 0: all */
-    ULONG64 Least;  /* turns of each */
-    BOOLEAN Fixed;  /* members stay on the processors they choose themselves */
+    ULONG Count;   /* members */
+    ULONG Leaders; /* the first so many only are waited for; 0: all */
+    ULONG64 Least; /* turns of each */
+    BOOLEAN Fixed; /* members stay on the processors they choose themselves */
     /* One turn. A member that has to wait for another checks CrewIsOver, or is woken by Finish. */
     VOID (*Turn)(PCREW_MEMBER Member);
     /* Called when all is to end, until all members have: wakes whoever waits. May be NULL. */

@@ -81,10 +81,10 @@ static struct
 } History;
 
 static const PCSTR OperationNames[HistoryOperationCount] = {
-    [HistorySet] = "set",       [HistoryReset] = "reset", [HistoryClear] = "clear",
-    [HistoryPulse] = "pulse",   [HistoryRead] = "read",   [HistoryWait] = "wait",
-    [HistoryAny] = "any",       [HistoryAll] = "all",     [HistoryRelease] = "release",
-    [HistoryHead] = "head",     [HistoryTail] = "tail",   [HistoryRemove] = "remove",
+    [HistorySet] = "set",     [HistoryReset] = "reset", [HistoryClear] = "clear",
+    [HistoryPulse] = "pulse", [HistoryRead] = "read",   [HistoryWait] = "wait",
+    [HistoryAny] = "any",     [HistoryAll] = "all",     [HistoryRelease] = "release",
+    [HistoryHead] = "head",   [HistoryTail] = "tail",   [HistoryRemove] = "remove",
     [HistoryLook] = "look",
 };
 
@@ -122,11 +122,10 @@ static VOID ReleaseOnPad(PVOID Context)
 {
     PRELEASE Release = Context;
 
-    Release->Previous =
-        Release->Adjustment != 0
-            ? KeReleaseSemaphore(&Release->Object->Semaphore, IO_NO_INCREMENT, Release->Adjustment,
-                                 FALSE)
-            : KeReleaseMutex(&Release->Object->Mutex, FALSE);
+    Release->Previous = Release->Adjustment != 0
+                            ? KeReleaseSemaphore(&Release->Object->Semaphore, IO_NO_INCREMENT,
+                                                 Release->Adjustment, FALSE)
+                            : KeReleaseMutex(&Release->Object->Mutex, FALSE);
 }
 
 /* A release that may be refused: the status that it raises ends in a bug check. */
@@ -450,8 +449,8 @@ static VOID RunProgram(PHISTORY_THREAD Thread)
         Linger(Thread);
         if (Draw(Thread, 5) == 0)
         {
-            LookAt(Thread, (Thread->Number + 1 + Draw(Thread, HISTORY_THREADS - 1)) %
-                               HISTORY_THREADS);
+            LookAt(Thread,
+                   (Thread->Number + 1 + Draw(Thread, HISTORY_THREADS - 1)) % HISTORY_THREADS);
         }
         if (History.Kinds->Several != HistoryWait && Draw(Thread, 3) == 0)
         {
@@ -647,10 +646,10 @@ static VOID InitializeObject(ULONG Object)
         KeInitializeQueue(&At->Queue, QUEUE_CONCURRENCY);
         break;
     default:
-        KeInitializeEvent(
-            &At->Event,
-            KindOf(Object) == HistoryNotification ? NotificationEvent : SynchronizationEvent,
-            First != 0);
+        KeInitializeEvent(&At->Event,
+                          KindOf(Object) == HistoryNotification ? NotificationEvent
+                                                                : SynchronizationEvent,
+                          First != 0);
         break;
     }
 }
@@ -685,9 +684,9 @@ static VOID RunRound(LONG Round)
     for (ULONG Thread = 0; Thread < HISTORY_THREADS; Thread++)
     {
         History.Threads[Thread].Count = 0;
-        History.Threads[Thread].Steps =
-            Thread < 2 + Draw(Runner, HISTORY_THREADS - 1) ? 4 + Draw(Runner, HISTORY_PROGRAM - 3)
-                                                           : 0;
+        History.Threads[Thread].Steps = Thread < 2 + Draw(Runner, HISTORY_THREADS - 1)
+                                            ? 4 + Draw(Runner, HISTORY_PROGRAM - 3)
+                                            : 0;
     }
     History.Arrived = 0;
     History.Running = HISTORY_THREADS;

@@ -26,13 +26,14 @@ typedef struct _KT_SUITE
     PCSTR Name;
     const KT_CASE *Cases;
     ULONG Count;
-    BOOLEAN Explicit; /* runs only if the pattern names the suite: its cases end the boot */
+    BOOLEAN Explicit; /* runs only if the pattern names the suite */
 } KT_SUITE, *PKT_SUITE;
 
 #define KT_DEFINE_SUITE(Symbol, SuiteName, SuiteCases)                                             \
     const KT_SUITE Symbol = {SuiteName, SuiteCases, RTL_NUMBER_OF(SuiteCases), FALSE}
 
-/* The same for cases that end in a bug check and so each need a boot of their own. */
+/* The same for cases that only a pattern that names the suite means: those that end in a bug check
+ * and so each need a boot of their own, and long ones. */
 #define KT_DEFINE_EXPLICIT_SUITE(Symbol, SuiteName, SuiteCases)                                    \
     const KT_SUITE Symbol = {SuiteName, SuiteCases, RTL_NUMBER_OF(SuiteCases), TRUE}
 

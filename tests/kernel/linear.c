@@ -13,7 +13,9 @@ static VOID Events(VOID)
     static const HISTORY_KINDS Kinds = {
         "linear/L43-events",
         3,
-        {{HistorySynchronization, 0, 0}, {HistoryNotification, 0, 0}, {HistorySynchronization, 1, 0}},
+        {{HistorySynchronization, 0, 0},
+         {HistoryNotification, 0, 0},
+         {HistorySynchronization, 1, 0}},
         TRUE,
         HistoryWait,
     };
@@ -34,8 +36,11 @@ static VOID OneEvent(VOID)
 static VOID Semaphores(VOID)
 {
     static const HISTORY_KINDS Kinds = {
-        "linear/L55-semaphores", 2, {{HistorySemaphore, 0, 3}, {HistorySemaphore, 1, 2}},
-        TRUE,                    HistoryWait,
+        "linear/L55-semaphores",
+        2,
+        {{HistorySemaphore, 0, 3}, {HistorySemaphore, 1, 2}},
+        TRUE,
+        HistoryWait,
     };
 
     HistoryRun(&Kinds);
@@ -86,9 +91,12 @@ static VOID AllOfSeveral(VOID)
 }
 
 static const KT_CASE Cases[] = {
-    {"L43-events", Events, 0, FALSE},         {"L47-one-event", OneEvent, 0, FALSE},
-    {"L55-semaphores", Semaphores, 0, FALSE}, {"L49-mutexes", Mutexes, 0, FALSE},
-    {"queues", Queues, 0, FALSE},             {"L67-any", AnyOfSeveral, 0, FALSE},
+    {"L43-events", Events, 0, FALSE},
+    {"L47-one-event", OneEvent, 0, FALSE},
+    {"L55-semaphores", Semaphores, 0, FALSE},
+    {"L49-mutexes", Mutexes, 0, FALSE},
+    {"queues", Queues, 0, FALSE},
+    {"L67-any", AnyOfSeveral, 0, FALSE},
     {"L66-all", AllOfSeveral, 0, FALSE},
 };
 

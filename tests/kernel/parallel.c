@@ -10,6 +10,7 @@
 #include "runner.h"
 
 #define JOIN_LIMIT KT_SECONDS(120)
+#define JOIN_STEP KT_MILLISECONDS(100)
 
 ULONG KtProcessors(VOID)
 {
@@ -168,7 +169,13 @@ VOID KtCreateThread(PKT_THREAD Thread, VOID (*Routine)(PVOID Context), PVOID Con
 
 VOID KtJoinThread(PKT_THREAD Thread)
 {
-    KeWaitForSingleObject(&Thread->Thread, Executive, KernelMode, FALSE, NULL);
+    LARGE_INTEGER Step = {.QuadPart = -(LONGLONG)JOIN_STEP};
+
+    /* A broken twin that loses the wake-up costs a step, not the run. */
+    while (KeWaitForSingleObject(&Thread->Thread, Executive, KernelMode, FALSE, &Step) ==
+           STATUS_TIMEOUT)
+    {
+    }
     if (!KtWaitFor(&Thread->Reaped, TRUE, JOIN_LIMIT))
     {
         KeBugCheckEx(CLOCK_WATCHDOG_TIMEOUT, JOIN_LIMIT, 0, (ULONG_PTR)Thread, 0);

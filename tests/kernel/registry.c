@@ -29,6 +29,12 @@
     Suite(KtSpaceSuite)                                                                            \
     Suite(KtNicSuite)                                                                              \
     Suite(KtWireSuite)                                                                             \
+    Suite(KtLinearSuite)                                                                           \
+    Suite(KtTortureLockSuite)                                                                      \
+    Suite(KtTortureWaitSuite)                                                                      \
+    Suite(KtTortureSchedulerSuite)                                                                 \
+    Suite(KtTortureMixSuite)                                                                       \
+    Suite(KtIdleSuite)                                                                             \
     Suite(KtDeathSuite)                                                                            \
     Suite(KtDeathStacksSuite)
 
