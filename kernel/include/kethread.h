@@ -46,6 +46,11 @@ KPRIORITY KeQueryPriorityThread(_In_ PKTHREAD Thread);
 _IRQL_requires_(PASSIVE_LEVEL)
 LONG KeSetBasePriorityThread(_Inout_ PKTHREAD Thread, LONG Increment);
 
+/* Gives way to another ready thread of at least the same priority: STATUS_SUCCESS, or
+ * STATUS_NO_YIELD_PERFORMED if there is none. Exported, undocumented, real meaning. */
+_IRQL_requires_max_(APC_LEVEL)
+NTSTATUS ZwYieldExecution(VOID);
+
 /* ------------------------------------------------------------------ Affinity: where the calling
  * thread may run. */
 

@@ -157,13 +157,13 @@ typedef enum _TIMER_TYPE
 typedef struct _KTIMER
 {
     DISPATCHER_HEADER Header;
-    RTLP_HEAP_NODE HeapNode; /* Key: when it is due, in 100 ns units of interrupt time            */
-    volatile ULONG Processor; /* whose timers it belongs to: that processor's timer lock guards   */
-    BOOLEAN Inserted;         /* everything here; see kernel/ke/timer.c                           */
-    BOOLEAN Absolute;         /* due at a system time: moves when the clock is set                */
-    ULONG Period;             /* ms; 0: once                                                      */
-    ULONG TolerableDelay;     /* ms */
-    LONGLONG DueSystemTime;   /* if Absolute */
+    RTLP_HEAP_NODE HeapNode;  /* Key: when it expires, in 100 ns units of interrupt time         */
+    volatile ULONG Processor; /* whose timers it belongs to: that processor's timer lock guards */
+    BOOLEAN Inserted;         /* everything here; see kernel/ke/timer.c                         */
+    BOOLEAN Absolute;         /* due at a system time: moves when the clock is set              */
+    ULONG Period;             /* ms; 0: once                                                    */
+    ULONG TolerableDelay;     /* ms                                                             */
+    ULONG64 DueTime; /* as it was asked for: system time if Absolute, else interrupt time */
     struct _KDPC *Dpc;
 } KTIMER, *PKTIMER, *PRKTIMER;
 
@@ -185,8 +185,8 @@ _IRQL_requires_max_(DISPATCH_LEVEL)
 BOOLEAN KeSetCoalescableTimer(_Inout_ PKTIMER Timer, LARGE_INTEGER DueTime, ULONG Period,
                               ULONG TolerableDelay, struct _KDPC *Dpc);
 
-/* TRUE if it was set: neither that setting nor its DPC happens any more. Waits for nothing: an
- * earlier DPC of it may be running. */
+/* TRUE if it was set: it is not signaled and queues no DPC any more. Waits for nothing: a DPC that
+ * an earlier period has queued may be on its way or running (KeFlushQueuedDpcs waits for that). */
 _IRQL_requires_max_(DISPATCH_LEVEL)
 BOOLEAN KeCancelTimer(_Inout_ PKTIMER Timer);
 

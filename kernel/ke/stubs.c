@@ -5,24 +5,6 @@
 #include "sched.h"
 #include "wait.h"
 #define WEAK __attribute__((weak))
-WEAK VOID KiInitializeTimers(PKPRCB Prcb)
-{
-    UNREFERENCED_PARAMETER(Prcb);
-}
-WEAK VOID KiExpireTimers(PKPRCB Prcb)
-{
-    Prcb->Due.Timer = FALSE;
-}
-WEAK VOID KiSetTimeout(PKTHREAD Thread, LARGE_INTEGER Timeout)
-{
-    UNREFERENCED_PARAMETER(Thread);
-    UNREFERENCED_PARAMETER(Timeout);
-}
-WEAK BOOLEAN KiCancelTimeout(PKTHREAD Thread)
-{
-    UNREFERENCED_PARAMETER(Thread);
-    return FALSE;
-}
 WEAK VOID KiDeliverApcs(VOID)
 {
     KI_CURRENT_PRCB->Due.Apc = FALSE;

@@ -14,10 +14,18 @@ KI_TWIN_ID KiActiveTwin;
 static KI_TWIN_ID KiSelectedTwin;
 
 static const PCSTR KiTwinNames[KiTwinMaximum] = {
-    [KiTwinTicketNoAtomic] = "ticket-no-atomic",   [KiTwinRaiseAfterDraw] = "raise-after-draw",
-    [KiTwinDpcRunsQueued] = "dpc-runs-queued",     [KiTwinDpcFlagUnlocked] = "dpc-flag-unlocked",
-    [KiTwinInterruptNoLock] = "interrupt-no-lock", [KiTwinNicNoLock] = "nic-no-lock",
+    [KiTwinTicketNoAtomic] = "ticket-no-atomic",
+    [KiTwinRaiseAfterDraw] = "raise-after-draw",
+    [KiTwinDpcRunsQueued] = "dpc-runs-queued",
+    [KiTwinDpcFlagUnlocked] = "dpc-flag-unlocked",
+    [KiTwinInterruptNoLock] = "interrupt-no-lock",
+    [KiTwinNicNoLock] = "nic-no-lock",
     [KiTwinNicNoRaise] = "nic-no-raise",
+    [KiTwinTimerTwoHolds] = "timer-two-holds",
+    [KiTwinTimerEarly] = "timer-early",
+    [KiTwinTimerCancelGuess] = "timer-cancel-guess",
+    [KiTwinTimerNoKick] = "timer-no-kick",
+    [KiTwinTimerOwnOnly] = "timer-own-only",
 };
 
 /* Advanced by any processor without order: it only has to vary. */

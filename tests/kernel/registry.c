@@ -24,6 +24,9 @@
     Suite(KtDpcQueueSuite)                                                                         \
     Suite(KtDpcStormSuite)                                                                         \
     Suite(KtDpcRaceSuite)                                                                          \
+    Suite(KtTimerSuite)                                                                            \
+    Suite(KtTimerRaceSuite)                                                                        \
+    Suite(KtSystemTimeSuite)                                                                       \
     Suite(KtMemorySuite)                                                                           \
     Suite(KtPoolSuite)                                                                             \
     Suite(KtSpaceSuite)                                                                            \
