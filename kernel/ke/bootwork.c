@@ -48,6 +48,7 @@ VOID KiBootWork(PVOID Context)
     BOOLEAN Passed = TRUE;
 
     KiStartLogWriter();
+    KiStartDpcThreads();
     KiFinishTime();
     HalpInitializePci();
     IopFirmwareIsEfi = BootInfo->Efi;

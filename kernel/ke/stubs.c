@@ -28,18 +28,6 @@ WEAK BOOLEAN KiConsumeAlert(PKTHREAD Thread)
     UNREFERENCED_PARAMETER(Thread);
     return FALSE;
 }
-WEAK VOID KiDisassociateQueue(PKTHREAD Thread)
-{
-    UNREFERENCED_PARAMETER(Thread);
-}
-WEAK VOID KiQueueThreadBlocks(PKTHREAD Thread)
-{
-    UNREFERENCED_PARAMETER(Thread);
-}
-WEAK VOID KiQueueThreadResumes(PKTHREAD Thread)
-{
-    UNREFERENCED_PARAMETER(Thread);
-}
 WEAK VOID KiSwapExtendedState(PKTHREAD Old, PKTHREAD New)
 {
     UNREFERENCED_PARAMETER(Old);

@@ -15,18 +15,22 @@
 typedef enum _KI_TWIN
 {
     KiTwinNone,
-    KiTwinTicketNoAtomic,   /* spinlock.c: the draw is a load and a store             */
-    KiTwinRaiseAfterDraw,   /* spinlock.c: the IRQL is raised after the lock is taken */
-    KiTwinDpcRunsQueued,    /* dpc.c: dequeued after it ran                           */
-    KiTwinDpcFlagUnlocked,  /* dpc.c: the request flag is cleared outside the lock    */
-    KiTwinInterruptNoLock,  /* interrupt.c: the ISR runs without the interrupt's lock */
-    KiTwinNicNoLock,        /* drivers/e1000/twins.c, selected by the test: no lock      */
-    KiTwinNicNoRaise,       /* the same: the lock without the IRQL                       */
-    KiTwinTimerTwoHolds,    /* timer.c: expiry lets go of the lock before it signals      */
-    KiTwinTimerEarly,       /* timer.c: what is due within a tick expires now             */
-    KiTwinTimerCancelGuess, /* timer.c: cancel returns what it saw before it had the lock */
-    KiTwinTimerNoKick,      /* timer.c: a remote processor's clock is not set anew        */
-    KiTwinTimerOwnOnly,     /* systemtime.c: only the setter's own timers follow the clock */
+    KiTwinTicketNoAtomic,     /* spinlock.c: the draw is a load and a store             */
+    KiTwinRaiseAfterDraw,     /* spinlock.c: the IRQL is raised after the lock is taken */
+    KiTwinDpcRunsQueued,      /* dpc.c: dequeued after it ran                           */
+    KiTwinDpcFlagUnlocked,    /* dpc.c: the request flag is cleared outside the lock    */
+    KiTwinInterruptNoLock,    /* interrupt.c: the ISR runs without the interrupt's lock */
+    KiTwinNicNoLock,          /* drivers/e1000/twins.c, selected by the test: no lock      */
+    KiTwinNicNoRaise,         /* the same: the lock without the IRQL                       */
+    KiTwinTimerTwoHolds,      /* timer.c: expiry lets go of the lock before it signals      */
+    KiTwinTimerEarly,         /* timer.c: what is due within a tick expires now             */
+    KiTwinTimerCancelGuess,   /* timer.c: cancel returns what it saw before it had the lock */
+    KiTwinTimerNoKick,        /* timer.c: a remote processor's clock is not set anew        */
+    KiTwinTimerOwnOnly,       /* systemtime.c: only the setter's own timers follow the clock */
+    KiTwinQueueNoLimit,       /* queue.c: MaximumCount is ignored                       */
+    KiTwinFlushOrdinaryOnly,  /* dpcflush.c: no marker in the threaded queues           */
+    KiTwinCallDpcHereOnly,    /* genericdpc.c: on the caller's processor only           */
+    KiTwinCallDpcBarrierOnce, /* genericdpc.c: the barrier stays open                   */
     KiTwinMaximum
 } KI_TWIN_ID;
 

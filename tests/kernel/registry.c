@@ -27,6 +27,7 @@
     Suite(KtTimerSuite)                                                                            \
     Suite(KtTimerRaceSuite)                                                                        \
     Suite(KtSystemTimeSuite)                                                                       \
+    Suite(KtQueueSuite)                                                                            \
     Suite(KtMemorySuite)                                                                           \
     Suite(KtPoolSuite)                                                                             \
     Suite(KtSpaceSuite)                                                                            \
