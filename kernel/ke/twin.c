@@ -30,6 +30,7 @@ static const PCSTR KiTwinNames[KiTwinMaximum] = {
     [KiTwinTimerCancelGuess] = "timer-cancel-guess",
     [KiTwinTimerNoKick] = "timer-no-kick",
     [KiTwinTimerOwnOnly] = "timer-own-only",
+    [KiTwinWaitLooksEarly] = "wait-looks-early",
 };
 
 /* Advanced by any processor without order: it only has to vary. */

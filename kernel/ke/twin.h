@@ -31,6 +31,7 @@ typedef enum _KI_TWIN
     KiTwinFlushOrdinaryOnly,  /* dpcflush.c: no marker in the threaded queues           */
     KiTwinCallDpcHereOnly,    /* genericdpc.c: on the caller's processor only           */
     KiTwinCallDpcBarrierOnce, /* genericdpc.c: the barrier stays open                   */
+    KiTwinWaitLooksEarly,     /* wait.c: looks at the object before it has its lock       */
     KiTwinMaximum
 } KI_TWIN_ID;
 

@@ -16,6 +16,7 @@ class Meter:
 
     def __init__(self):
         self.process, self.begin, self.spans = 0, None, []
+        self.last = None        # while the guest is idle: QEMU may be gone when its last line comes
 
     def watch(self, process):
         """The process: QEMU's id."""
@@ -30,16 +31,21 @@ class Meter:
         used = (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
         return time.monotonic(), used
 
+    def tick(self):
+        """Now and then while the process runs."""
+        if self.begin:
+            self.last = self.sample() or self.last
+
     def feed(self, line):
         """Each line that the guest writes."""
         mark = MARK.match(line)
         if mark and mark[1] == 'begins':
             self.begin = self.sample()
         elif mark and self.begin:
-            end = self.sample()
+            end = self.sample() or self.last
             if end:
                 self.spans.append((end[0] - self.begin[0], end[1] - self.begin[1]))
-            self.begin = None
+            self.begin = self.last = None
 
     def report(self):
         """A line for each time that the guest was idle."""

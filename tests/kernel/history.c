@@ -22,7 +22,7 @@
 #define NORMAL_BUDGET KT_MILLISECONDS(200)
 #define PRIORITY LOW_REALTIME_PRIORITY
 #define NO_CALL MAXULONG
-#define LOOK_LIMIT KT_MILLISECONDS(1)
+#define LOOK_LIMIT 2000                /* 200 us */
 #define STEP_LIMIT KT_MILLISECONDS(10) /* a wake-up that a broken twin loses costs this much */
 #define QUEUE_CONCURRENCY (HISTORY_THREADS * 2)
 
@@ -302,7 +302,7 @@ static VOID MakeCall(PHISTORY_THREAD Thread, HISTORY_OPERATION Operation, ULONG 
     Call->Operation = Operation;
     Call->Objects = Objects;
     Call->Argument = Argument;
-    WriteULongRelease(&Thread->Current, Thread->Count); /* pairs with: IsSeenWaiting */
+    WriteULongRelease(&Thread->Current, Thread->Count); /* pairs with: LookAt */
     Call->Start = Stamp();
     Call->Result = Perform(Thread, Call);
     Call->End = Stamp();
@@ -315,26 +315,29 @@ static VOID MakeCall(PHISTORY_THREAD Thread, HISTORY_OPERATION Operation, ULONG 
 
 /* Committed means: in every queue, and not yet satisfied; and it is that call's wait if the call is
  * the same before and after. */
-static BOOLEAN IsSeenWaiting(PHISTORY_THREAD Other, PULONG Current)
+static BOOLEAN IsSeenWaiting(PHISTORY_THREAD Other, ULONG Current)
 {
-    LONG State;
-
-    *Current = ReadULongAcquire(&Other->Current); /* pairs with: MakeCall */
-    State = ReadAcquire(&Other->Thread.Thread.WaitState);
-    return *Current != NO_CALL && State == KI_WAIT_COMMITTED &&
-           ReadULongAcquire(&Other->Current) == *Current;
+    return ReadAcquire(&Other->Thread.Thread.WaitState) == KI_WAIT_COMMITTED &&
+           ReadULongAcquire(&Other->Current) == Current;
 }
 
+/* For as long as the other one is in some call, but not for ever. */
 static VOID LookAt(PHISTORY_THREAD Thread, ULONG Number)
 {
     PHISTORY_CALL Call = &Thread->Calls[Thread->Count];
+    PHISTORY_THREAD Other = &History.Threads[Number];
     ULONG64 End = KtNow() + LOOK_LIMIT;
-    ULONG Current;
 
     do
     {
+        ULONG Current = ReadULongAcquire(&Other->Current); /* pairs with: MakeCall */
+
+        if (Current == NO_CALL)
+        {
+            return;
+        }
         Call->Start = Stamp();
-        if (IsSeenWaiting(&History.Threads[Number], &Current))
+        if (IsSeenWaiting(Other, Current))
         {
             Call->End = Stamp();
             Call->Operation = HistoryLook;
@@ -357,7 +360,7 @@ static ULONG Draw(PHISTORY_THREAD Thread, ULONG Count)
 
 static LONG64 DrawLimit(PHISTORY_THREAD Thread)
 {
-    static const LONG Limits[] = {0, 0, 30000, 200000, 1000000, 4000000}; /* ns */
+    static const LONG Limits[] = {0, 0, 30000, 100000, 400000, 2000000}; /* ns */
 
     return Limits[Draw(Thread, RTL_NUMBER_OF(Limits))];
 }
@@ -447,7 +450,7 @@ static VOID RunProgram(PHISTORY_THREAD Thread)
     for (ULONG Step = 0; Step < Thread->Steps; Step++)
     {
         Linger(Thread);
-        if (Draw(Thread, 5) == 0)
+        if (Draw(Thread, 3) == 0)
         {
             LookAt(Thread,
                    (Thread->Number + 1 + Draw(Thread, HISTORY_THREADS - 1)) % HISTORY_THREADS);
