@@ -3,7 +3,7 @@
 #include "crew.h"
 
 #define LOOK_EVERY KT_MILLISECONDS(5)
-#define STALL_LIMIT KT_SECONDS(90)
+#define STALL_LIMIT KT_SECONDS(120)
 #define PAUSE_EVERY 8    /* looks */
 #define SHUFFLE_EVERY 64 /* turns */
 #define RUNNER_PRIORITY HIGH_PRIORITY
@@ -13,11 +13,11 @@ BOOLEAN CrewIsOver(PCREW Crew)
     return ReadAcquire(&Crew->Over) != 0;
 }
 
-ULONG CrewSize(ULONG Lowest)
+ULONG CrewSize(ULONG Lowest, ULONG Highest)
 {
     ULONG Count = KtProcessors() * 2;
 
-    Count = Count < CREW_MOST ? Count : CREW_MOST;
+    Count = Count < Highest ? Count : Highest;
     return Count > Lowest ? Count : Lowest;
 }
 

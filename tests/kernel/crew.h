@@ -50,8 +50,10 @@ VOID CrewRun(PCREW Crew);
 /* TRUE when members should come back from what they are doing. */
 BOOLEAN CrewIsOver(PCREW Crew);
 
-/* A number of members for this machine: about two for each processor, from Lowest to CREW_MOST. */
-ULONG CrewSize(ULONG Lowest);
+/* A number of members for this machine: about two for each processor, from Lowest to Highest. Where
+ * all of them want one lock the highest is small, for a host with fewer processors than the guest
+ * hands a lock over slowly. */
+ULONG CrewSize(ULONG Lowest, ULONG Highest);
 
 /* A number from 0 to Count - 1, by lot. */
 ULONG CrewDraw(PCREW_MEMBER Member, ULONG Count);

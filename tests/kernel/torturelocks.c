@@ -67,19 +67,17 @@ static const SLEEPING_LOCK SemaphoreLock = {AcquireSemaphore, ReleaseSemaphore, 
 
 /* ------------------------------------------------------------------ One visit. */
 
-/* Waits for ever, or again and again for a short time, or not at all. */
+/* Waits for ever, perhaps after one look or a short wait; not again and again: where a host cannot
+ * run all processors at once, waits that all expire would be all that happens. */
 static VOID AcquireSomehow(PCREW_MEMBER Member, const SLEEPING_LOCK *Lock)
 {
     LARGE_INTEGER Timeout = {.QuadPart = -(LONGLONG)KT_MILLISECONDS(CrewDraw(Member, 3))};
-    BOOLEAN ForEver = CrewDraw(Member, 2) == 0;
 
-    while (Lock->Acquire(ForEver ? NULL : &Timeout) == STATUS_TIMEOUT)
+    if (CrewDraw(Member, 2) == 0 || Lock->Acquire(&Timeout) == STATUS_TIMEOUT)
     {
-        if (Timeout.QuadPart == 0)
-        {
-            KtYield();
-            ForEver = CrewDraw(Member, 4) == 0;
-        }
+        NTSTATUS Status = Lock->Acquire(NULL);
+
+        KT_CHECK(Status == STATUS_SUCCESS, "status 0x%X", (ULONG)Status);
     }
 }
 
@@ -133,7 +131,7 @@ static VOID TortureLock(PCSTR Name, const SLEEPING_LOCK *Lock)
 
     RtlZeroMemory(&Crew, sizeof(Crew));
     Crew.Name = Name;
-    Crew.Count = CrewSize(4);
+    Crew.Count = CrewSize(4, 16);
     Crew.Least = LEAST_VISITS;
     Crew.Turn = Visit;
     Crew.Context = (PVOID)Lock;

@@ -194,7 +194,7 @@ static VOID Everything(VOID)
     RtlZeroMemory(&Crew, sizeof(Crew));
     RtlZeroMemory(Mixers, sizeof(Mixers));
     Crew.Name = "mix";
-    Crew.Count = CrewSize(4);
+    Crew.Count = CrewSize(4, 16);
     Crew.Least = LEAST_TURNS;
     Crew.Turn = Mix;
     KeInitializeMutex(&Mutex, 0);

@@ -113,7 +113,7 @@ static VOID Hoppers(VOID)
 {
     RtlZeroMemory(&Crew, sizeof(Crew));
     Crew.Name = "hoppers";
-    Crew.Count = CrewSize(4);
+    Crew.Count = CrewSize(4, CREW_MOST);
     Crew.Least = LEAST_HOPS;
     Crew.Fixed = TRUE;
     Crew.Turn = Hop;
@@ -187,7 +187,7 @@ static VOID PriorityFlips(VOID)
 {
     RtlZeroMemory(&Crew, sizeof(Crew));
     Crew.Name = "priority flips";
-    Crew.Count = CrewSize(6);
+    Crew.Count = CrewSize(6, CREW_MOST);
     Crew.Leaders = Crew.Count - FLIPPERS;
     Crew.Least = LEAST_TURNS;
     Crew.Turn = WorkOrFlip;

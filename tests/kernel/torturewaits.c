@@ -76,7 +76,7 @@ static VOID RunRings(PCSTR Name, ULONG Size)
     RtlZeroMemory(Seats, sizeof(Seats));
     RingSize = Size;
     Crew.Name = Name;
-    Crew.Count = CrewSize(4) / Size * Size;
+    Crew.Count = CrewSize(4, CREW_MOST) / Size * Size;
     Crew.Least = LEAST_HOPS;
     Crew.Turn = Hop;
     Crew.Finish = WakeAllSeats;
@@ -101,7 +101,7 @@ static VOID RunRings(PCSTR Name, ULONG Size)
 
 static VOID EventRing(VOID)
 {
-    RunRings("ring", CrewSize(4));
+    RunRings("ring", CrewSize(4, CREW_MOST));
 }
 
 static VOID PingPong(VOID)
@@ -158,7 +158,7 @@ static ULONG ChooseForks(PCREW_MEMBER Member, PULONG Numbers, PVOID *Objects)
     return Count;
 }
 
-static BOOLEAN TakeForks(PCREW_MEMBER Member, ULONG Count, PVOID *Objects)
+static BOOLEAN TakeForks(PCREW_MEMBER Member, ULONG Count, PVOID *Objects, BOOLEAN ForEver)
 {
     LARGE_INTEGER Timeout = {.QuadPart = -(LONGLONG)KT_MILLISECONDS(CrewDraw(Member, 3))};
     NTSTATUS Status;
@@ -170,7 +170,7 @@ static BOOLEAN TakeForks(PCREW_MEMBER Member, ULONG Count, PVOID *Objects)
     else
     {
         Status = KeWaitForMultipleObjects(Count, Objects, WaitAll, Executive, KernelMode, FALSE,
-                                          CrewDraw(Member, 2) == 0 ? NULL : &Timeout, NULL);
+                                          ForEver ? NULL : &Timeout, NULL);
     }
     KT_CHECK(Status == STATUS_SUCCESS || Status == STATUS_TIMEOUT, "status 0x%X", (ULONG)Status);
     return Status == STATUS_SUCCESS;
@@ -182,10 +182,11 @@ static VOID Eat(PCREW_MEMBER Member)
     PVOID Objects[MOST_FORKS];
     ULONG Count;
 
-    do
+    Count = ChooseForks(Member, Numbers, Objects);
+    if (!TakeForks(Member, Count, Objects, CrewDraw(Member, 2) == 0))
     {
-        Count = ChooseForks(Member, Numbers, Objects);
-    } while (!TakeForks(Member, Count, Objects));
+        TakeForks(Member, Count, Objects, TRUE);
+    }
     for (ULONG Index = 0; Index < Count; Index++)
     {
         LONG Other = InterlockedExchange(&ForkHolder[Numbers[Index]], (LONG)Member->Number + 1);
@@ -205,7 +206,7 @@ static VOID Philosophers(VOID)
 {
     RtlZeroMemory(&Crew, sizeof(Crew));
     Crew.Name = "philosophers";
-    Crew.Count = CrewSize(5);
+    Crew.Count = CrewSize(5, 8);
     Crew.Least = LEAST_MEALS;
     Crew.Turn = Eat;
     for (ULONG Number = 0; Number < Crew.Count; Number++)
@@ -240,7 +241,7 @@ static VOID Philosophers(VOID)
 
 #define SLOTS 8
 #define LEAST_ITEMS 12
-#define PATIENCE KT_MILLISECONDS(5)
+#define PATIENCE KT_MILLISECONDS(50)
 
 static struct
 {
@@ -341,7 +342,7 @@ static VOID BoundedBuffer(VOID)
     RtlZeroMemory(&Buffer, sizeof(Buffer));
     RtlZeroMemory(Sums, sizeof(Sums));
     Crew.Name = "bounded buffer";
-    Crew.Count = CrewSize(4) / 2 * 2;
+    Crew.Count = CrewSize(4, 12) / 2 * 2;
     Crew.Least = LEAST_ITEMS;
     Crew.Turn = PutInOrTakeOut;
     KeInitializeSemaphore(&Buffer.Room, SLOTS, SLOTS);
