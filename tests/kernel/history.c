@@ -4,9 +4,9 @@
  *
  * A call's begin and end enclose it: the first is read before anything of the call happens, and the
  * last after everything that it stored is visible to all processors. The threads start a round
- * together and run it without a word to one another but the objects'. Between two calls one may look
- * whether another thread is waiting, which tells the host what a wait's beginning alone cannot: that
- * it has joined the queue.
+ * together and run it without a word to one another but the objects'. Between two calls one may
+ * look whether another thread is waiting, which tells the host what a wait's beginning alone
+ * cannot: that it has joined the queue.
  *
  * The threads have a real-time priority: no boost, and whoever gives way lets all others run.
  */
@@ -350,8 +350,8 @@ static VOID LookAt(PHISTORY_THREAD Thread, ULONG Number)
     } while (KtNow() < End);
 }
 
-/* ------------------------------------------------------------------ A thread's program, drawn as it
- * goes. */
+/* ------------------------------------------------------------------ A thread's program, drawn as
+ * it goes. */
 
 static ULONG Draw(PHISTORY_THREAD Thread, ULONG Count)
 {

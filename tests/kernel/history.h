@@ -41,8 +41,8 @@ typedef enum _HISTORY_OPERATION
     HistoryOperationCount
 } HISTORY_OPERATION;
 
-/* What a case is about: its objects, and what the calls are drawn from besides those that signal and
- * wait for one object. */
+/* What a case is about: its objects, and what the calls are drawn from besides those that signal
+ * and wait for one object. */
 typedef struct _HISTORY_KINDS
 {
     PCSTR Name; /* suite/case */

@@ -3,8 +3,9 @@
  * idle.c - what the machine does when it has nothing to do: next to nothing. Law L73's other side:
  * an idle processor has no periodic interrupt, only those of its own timers.
  *
- * For idle= seconds all threads wait. Each processor's clock interrupts in that time are counted and
- * must be a handful: what was armed before, the timer that ends the time, the counter's keep-alive.
+ * For idle= seconds all threads wait. Each processor's clock interrupts in that time are counted
+ * and must be a handful: what was armed before, the timer that ends the time, the counter's
+ * keep-alive.
  * The lines around it let the harness measure what the host spends (tests/harness/hostcpu.py).
  */
 #include "kt.h"

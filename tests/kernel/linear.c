@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * linear.c - small random programs on dispatcher objects, for the host to explain. Laws L43 to L49,
- * L52, L55 to L57, L66 to L68, L71: whatever they promise about one object's calls shows in what the
- * calls return, or does not matter.
+ * linear.c - small random programs on dispatcher objects, for the host to explain. Laws L43 to L50,
+ * L52, L55 to L57, L66 to L68, L71: whatever they promise about one object's calls shows in what
+ * the calls return, or does not matter.
  *
  * A case passes here if nothing broke; the verdict is the host's (history/..., linear.py).
  */

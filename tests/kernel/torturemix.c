@@ -4,8 +4,9 @@
  * and all of some objects that everybody shares, priorities and processors by lot. Laws L47, L55,
  * L67, L70 to L72, L76.
  *
- * Conserved: semaphores count what was put in less what was taken; every thread that was started ran
- * to its end once; each DPC that was queued woke its thread; nobody is left in any object's list.
+ * Conserved: semaphores count what was put in less what was taken; every thread that was started
+ * ran to its end once; each DPC that was queued woke its thread; nobody is left in any object's
+ * list.
  */
 #include "crew.h"
 

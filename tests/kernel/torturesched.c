@@ -3,8 +3,8 @@
  * torturesched.c - threads that hop between processors, and threads whose priorities others change
  * wherever they are: running, ready, waiting. Laws L8, L74, L76, L77; regression R-h.
  *
- * A hopper looks where it is with the IRQL raised, where it cannot be moved, and whether it is alone
- * there. A thread whose priority is changed must go on making turns.
+ * A hopper looks where it is with the IRQL raised, where it cannot be moved, and whether it is
+ * alone there. A thread whose priority is changed must go on making turns.
  */
 #include "crew.h"
 
@@ -12,7 +12,7 @@ static CREW Crew;
 
 /* ------------------------------------------------------------------ Hoppers. */
 
-#define LEAST_HOPS 16
+#define LEAST_HOPS 8
 
 static volatile LONG Inside[MAXIMUM_PROCESSORS]; /* threads that are there at DISPATCH_LEVEL */
 
