@@ -87,8 +87,8 @@ VOID KeEnterGuardedRegion(VOID);
 _IRQL_requires_max_(APC_LEVEL)
 VOID KeLeaveGuardedRegion(VOID);
 
-/* TRUE: in a critical or guarded region, or at APC_LEVEL or above / in a guarded region, or at
- * APC_LEVEL or above. */
+/* TRUE: in a critical or guarded region, whatever the IRQL / in a guarded region, or at APC_LEVEL or
+ * above. */
 _IRQL_requires_max_(DISPATCH_LEVEL)
 BOOLEAN KeAreApcsDisabled(VOID);
 _IRQL_requires_max_(DISPATCH_LEVEL)

@@ -9,18 +9,19 @@
  * HOW IT WORKS
  *   The APIC timer is one-shot. Per processor there are three points of interrupt time, MAXULONG64
  *   meaning never:
- *       NextTick         when it ticks next; never, once a tick has found it idle
+ *       NextTick         when it ticks next; never, once a tick has found it idle and not in a DPC
  *       Timers.NextDue   when its first timer is due (timer.c)
  *       ClockArmed       when the APIC timer will go off
  *   with ClockArmed <= min(NextTick, NextDue) whenever nothing is due and nobody is at work on it.
  *   Only that matters: an interrupt too early finds nothing due and arms for the next point, while
- *   an APIC timer that is written at each change would cost more than what it is set for. So a timer
- *   that is cancelled, or one set for later than the next tick, writes nothing; and a processor that
- *   goes idle and returns within its tick, as one does that works for a device, writes nothing
- *   either. KiArmClock is all there is to it.
+ *   an APIC timer that is written at each change would cost more than what it is set for. So a
+ *   timer that is cancelled, or one set for later than the next tick, writes nothing; and a
+ *   processor that goes idle and returns within its tick, as one does that works for a device,
+ *   writes nothing either. KiArmClock is all there is to it.
  *
- *   A tick: measures the DPC rate, asks for DPCs that nobody has asked for, takes one from the
- *   running thread's quantum, and sees that the log gets out. The boot processor's also reads a
+ *   A tick: watches DPCs (watchdog.c), measures the DPC rate, asks for DPCs that nobody has asked
+ *   for, takes one from the running thread's quantum, and sees that the log gets out. An idle
+ *   processor that runs a DPC ticks until it has none at a tick. The boot processor's also reads a
  *   counter that would wrap, and tries lines that were masked for a storm; those two chores it has
  *   even while idle, and then arms for them.
  *
@@ -145,7 +146,7 @@ static VOID KiChargeQuantum(PKPRCB Prcb)
 
 static VOID KiTick(PKPRCB Prcb, ULONG64 Now)
 {
-    if (Prcb->Dpc.Idle)
+    if (Prcb->Dpc.Idle && !Prcb->DpcRoutineActive)
     {
         Prcb->NextTick = MAXULONG64;
         return;
@@ -171,11 +172,11 @@ VOID KiClockInterrupt(PKTRAP_FRAME Frame)
     PKPRCB Prcb = KiGetCurrentPrcb();
     ULONG64 Now = KeQueryInterruptTime();
 
-    UNREFERENCED_PARAMETER(Frame);
     Prcb->ClockArmed = MAXULONG64;
     Prcb->ClockInterrupts++;
     if (Now >= Prcb->NextTick)
     {
+        KiWatchDpcs(Prcb, (KIRQL)Frame->PreviousIrql);
         KiTick(Prcb, Now);
     }
     if (Now >= Prcb->Timers.NextDue)

@@ -49,6 +49,7 @@
 
 #include <arch/hal.h>
 
+#include "clock.h"
 #include "dpc.h"
 #include "sched.h"
 #include "spinlock.h"
@@ -260,6 +261,14 @@ static VOID KiFinishTwin(PKI_DPC_QUEUE Queue, PKDPC Dpc)
     _enable();
 }
 
+/* An idle processor has no tick; while it runs DPCs it needs one, for the watchdog. */
+static DECLSPEC_NOINLINE VOID KiTickForDpcs(PKPRCB Prcb)
+{
+    _disable();
+    KiStartTick(Prcb);
+    _enable();
+}
+
 /* On the DPC stack. */
 static VOID KiRunDpcs(PVOID Context)
 {
@@ -275,6 +284,10 @@ static VOID KiRunDpcs(PVOID Context)
     while ((Dpc = KiTakeDpc(&Prcb->Dpc, &Call)) != NULL)
     {
         Prcb->RunningDpc = Dpc;
+        if (Prcb->NextTick == MAXULONG64)
+        {
+            KiTickForDpcs(Prcb);
+        }
         Call.Routine(Dpc, Call.Context, Call.Argument1, Call.Argument2);
 #if DBG
         if (KeGetCurrentIrql() != DISPATCH_LEVEL)

@@ -44,7 +44,7 @@ static VOID KiQueueMarker(PKDPC Marker, ULONG Processor)
 /* The queues of Count processors. */
 static VOID KiFlushProcessors(ULONG First, ULONG Count)
 {
-    BOOLEAN Threaded = !KI_TWIN(KiTwinFlushOrdinaryOnly);
+    BOOLEAN Threaded = !KI_TWIN(KiTwinFlushNoThreads);
     KI_FLUSH Flush;
 
     Flush.Pending = (LONG)(Threaded ? 2 * Count : Count);

@@ -77,7 +77,7 @@ static VOID KiQueueCallDpc(ULONG Processor, PKDEFERRED_ROUTINE Routine, PVOID Co
 /* At DISPATCH_LEVEL: see HOW IT WORKS. */
 static VOID KiQueueCallDpcs(PKDEFERRED_ROUTINE Routine, PVOID Context)
 {
-    BOOLEAN HereOnly = KI_TWIN(KiTwinCallDpcHereOnly);
+    BOOLEAN HereOnly = KI_TWIN(KiTwinCallHereOnly);
     ULONG First = HereOnly ? KeGetCurrentProcessorIndex() : 0;
     ULONG End = HereOnly ? First + 1 : KiProcessorCount;
 
@@ -123,7 +123,7 @@ LOGICAL KeSignalCallDpcSynchronize(PVOID SystemArgument2)
     LONG Round = ReadAcquire(&Barrier->Round);
 
     KI_ASSERT_IRQL(DISPATCH_LEVEL);
-    if (KI_TWIN(KiTwinCallDpcBarrierOnce))
+    if (KI_TWIN(KiTwinBarrierOnce))
     {
         LONG Arrived = InterlockedIncrement(&Barrier->Arrived);
 

@@ -267,8 +267,9 @@ static VOID RunOne(PWORKER Worker)
         {
             MostRunning = Now;
         }
-        for (ULONG Turn = 0; Turn < 10; Turn++)
+        for (ULONG Pause = 0; Pause < 10; Pause++)
         {
+            KeStallExecutionProcessor(20);
             KiYieldThread();
         }
         InterlockedDecrement(&NowRunning);
@@ -451,6 +452,10 @@ static VOID RundownLetsGo(VOID)
     JOB Jobs[TAKERS];
 
     Abandoned = Takers = Turns = StopWaiting = 0;
+    for (ULONG Index = 0; Index < TAKERS; Index++)
+    {
+        KeInitializeEvent(&Turn[Index], SynchronizationEvent, FALSE);
+    }
     KeInitializeQueue(&Queue, WORKERS);
     for (ULONG Index = 0; Index < WORKERS; Index++)
     {
@@ -459,7 +464,6 @@ static VOID RundownLetsGo(VOID)
     AWAIT_WAITERS(WORKERS);
     for (ULONG Index = 0; Index < TAKERS; Index++)
     {
-        KeInitializeEvent(&Turn[Index], SynchronizationEvent, FALSE);
         KeInsertQueue(&Queue, &Jobs[Index].Entry);
     }
     KT_CHECK(Await(&Turns, 50), "%d turns", Turns);
@@ -635,6 +639,7 @@ static ULONG CountCircle(PLIST_ENTRY First)
 
 static VOID NoneLostNoneTwice(VOID)
 {
+    ULONG64 End;
     ULONG Left;
 
     RtlZeroMemory(Storm, sizeof(Storm));
@@ -644,7 +649,11 @@ static VOID NoneLostNoneTwice(VOID)
     {
         Employ(Index, Index < WORKERS - 2 ? TakeInTheStorm : InsertInTheStorm, NULL);
     }
-    Sleep(KtBudget());
+    End = KtNow() + KtBudget();
+    while ((KtNow() < End || ReadAcquire64(&Taken) < STORM_JOBS) && KtNow() < End + LIMIT)
+    {
+        Sleep(KT_MILLISECONDS(5));
+    }
     WriteRelease(&StormStop, TRUE);
     AwaitWorkers(WORKERS - 2, WORKERS);
     Left = CountCircle(KeRundownQueue(&Queue));

@@ -27,10 +27,30 @@
     Suite(KtTimerSuite)                                                                            \
     Suite(KtTimerRaceSuite)                                                                        \
     Suite(KtSystemTimeSuite)                                                                       \
+    Suite(KtEventSuite)                                                                            \
+    Suite(KtMutexSuite)                                                                            \
+    Suite(KtSemaphoreSuite)                                                                        \
+    Suite(KtTimerSuite)                                                                            \
+    Suite(KtTimerRaceSuite)                                                                        \
+    Suite(KtSystemTimeSuite)                                                                       \
+    Suite(KtApcSuite)                                                                              \
+    Suite(KtApcThreadSuite)                                                                        \
+    Suite(KtApcStormSuite)                                                                         \
+    Suite(KtWaitLifeSuite)                                                                         \
+    Suite(KtTimerSuite)                                                                            \
+    Suite(KtTimerRaceSuite)                                                                        \
+    Suite(KtSystemTimeSuite)                                                                       \
+    Suite(KtDpcThreadedSuite)                                                                      \
+    Suite(KtDpcGenericSuite)                                                                       \
+    Suite(KtDpcWatchdogSuite)                                                                      \
     Suite(KtQueueSuite)                                                                            \
     Suite(KtMemorySuite)                                                                           \
     Suite(KtPoolSuite)                                                                             \
     Suite(KtSpaceSuite)                                                                            \
+    Suite(KtObjectSuite)                                                                           \
+    Suite(KtHandleSuite)                                                                           \
+    Suite(KtThreadObjectSuite)                                                                     \
+    Suite(KtWorkSuite)                                                                             \
     Suite(KtNicSuite)                                                                              \
     Suite(KtWireSuite)                                                                             \
     Suite(KtLinearSuite)                                                                           \
@@ -40,7 +60,9 @@
     Suite(KtTortureMixSuite)                                                                       \
     Suite(KtIdleSuite)                                                                             \
     Suite(KtDeathSuite)                                                                            \
-    Suite(KtDeathStacksSuite)
+    Suite(KtDeathStacksSuite)                                                                      \
+    Suite(KtDeathWatchdogSuite)
+    Suite(KtDeathObjectSuite)
 
 /* clang-format on */
 
