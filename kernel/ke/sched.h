@@ -92,5 +92,8 @@ VOID KiAlertThread(PKTHREAD Thread);
 VOID KiQueueThreadBlocks(PKTHREAD Thread);
 VOID KiQueueThreadResumes(PKTHREAD Thread);
 
-/* xstate.c: saves and loads the extended registers of threads that use them. Interrupts off. */
+/* xstate.c: saves and loads the extended registers of threads that use them. */
 VOID KiSwapExtendedState(PKTHREAD Old, PKTHREAD New);
+/* The current thread must have restored whatever was saved since ExtendedState was Before: NULL
+ * when it ends; else what it was when a DPC began. Bug check 0xE7 if not. */
+VOID KiCheckExtendedState(PVOID Before);
