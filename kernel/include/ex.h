@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ex.h - executive services: the pool, and work for system worker threads.
+ * ex.h - executive services: the pool, work for system worker threads, locks (exlock.h).
  */
 #pragma once
 
@@ -27,11 +27,6 @@ _IRQL_requires_max_(DISPATCH_LEVEL)
 VOID ExFreePoolWithTag(PVOID P, ULONG Tag);
 _IRQL_requires_max_(DISPATCH_LEVEL)
 VOID ExFreePool(PVOID P);
-
-/* Raises Status. There are no structured exceptions to catch it: bug check 0x1E
- * (KMODE_EXCEPTION_NOT_HANDLED) with Status as its first parameter. */
-_IRQL_requires_max_(APC_LEVEL)
-DECLSPEC_NORETURN VOID ExRaiseStatus(NTSTATUS Status);
 
 /* ------------------------------------------------------------------ Work items ("System Worker
  * Threads"): a call at PASSIVE_LEVEL, asked for at DISPATCH_LEVEL. Device drivers use those of
@@ -66,3 +61,5 @@ typedef enum _WORK_QUEUE_TYPE
  * queued already (1), a queue that does not exist (6), no routine (7). */
 _IRQL_requires_max_(DISPATCH_LEVEL)
 VOID ExQueueWorkItem(_Inout_ PWORK_QUEUE_ITEM WorkItem, WORK_QUEUE_TYPE QueueType);
+
+#include <exlock.h>

@@ -51,6 +51,7 @@ VOID KiBootWork(PVOID Context)
     BOOLEAN Passed = TRUE;
 
     KiStartLogWriter();
+    KiStartDpcThreads();
     ObpInitialize();
     PspInitialize();
     ExpInitializeWorkers();

@@ -15,6 +15,36 @@
 typedef enum _KI_TWIN
 {
     KiTwinNone,
+    KiTwinTicketNoAtomic,   /* spinlock.c: the draw is a load and a store             */
+    KiTwinRaiseAfterDraw,   /* spinlock.c: the IRQL is raised after the lock is taken */
+    KiTwinDpcRunsQueued,    /* dpc.c: dequeued after it ran                           */
+    KiTwinDpcFlagUnlocked,  /* dpc.c: the request flag is cleared outside the lock    */
+    KiTwinUnlinksEarly,     /* wait.c: a waiter may leave while its object is locked  */
+    KiTwinQueueNoLimit,     /* queue.c: MaximumCount is ignored                       */
+    KiTwinFlushNoThreads,   /* dpcflush.c: no marker in the threaded queues           */
+    KiTwinCallHereOnly,     /* genericdpc.c: on the caller's processor only           */
+    KiTwinBarrierOnce,      /* genericdpc.c: the barrier stays open                   */
+    KiTwinInterruptNoLock,  /* interrupt.c: the ISR runs without the interrupt's lock */
+    KiTwinNicNoLock,        /* drivers/e1000/twins.c, selected by the test: no lock      */
+    KiTwinNicNoRaise,       /* the same: the lock without the IRQL                       */
+    KiTwinTimerTwoHolds,    /* timer.c: expiry lets go of the lock before it signals      */
+    KiTwinTimerEarly,       /* timer.c: what is due within a tick expires now             */
+    KiTwinTimerCancelGuess, /* timer.c: cancel returns what it saw before it had the lock */
+    KiTwinTimerNoKick,      /* timer.c: a remote processor's clock is not set anew        */
+    KiTwinTimerOwnOnly,     /* systemtime.c: only the setter's own timers follow the clock */
+    KiTwinTicketNoAtomic,     /* spinlock.c: the draw is a load and a store             */
+    KiTwinRaiseAfterDraw,     /* spinlock.c: the IRQL is raised after the lock is taken */
+    KiTwinDpcRunsQueued,      /* dpc.c: dequeued after it ran                           */
+    KiTwinDpcFlagUnlocked,    /* dpc.c: the request flag is cleared outside the lock    */
+    KiTwinInterruptNoLock,    /* interrupt.c: the ISR runs without the interrupt's lock */
+    KiTwinNicNoLock,          /* drivers/e1000/twins.c, selected by the test: no lock      */
+    KiTwinNicNoRaise,         /* the same: the lock without the IRQL                       */
+    KiTwinApcIgnoresGuarded,  /* apc.c: delivered in a guarded region                    */
+    KiTwinApcIgnoresCritical, /* apc.c: normal ones delivered in a critical region       */
+    KiTwinApcNests,           /* apc.c: a normal one delivered on top of another         */
+    KiTwinApcNotDue,          /* apc.c: an insertion leaves its own processor's flag out */
+    KiTwinApcLooksFirst,      /* apc.c: looks where the thread is before it links        */
+    KiTwinRegionEndsBlind,    /* region.c: the end of a region does not look for APCs    */
     KiTwinTicketNoAtomic,  /* spinlock.c: the draw is a load and a store             */
     KiTwinRaiseAfterDraw,  /* spinlock.c: the IRQL is raised after the lock is taken */
     KiTwinDpcRunsQueued,   /* dpc.c: dequeued after it ran                           */
@@ -28,6 +58,12 @@ typedef enum _KI_TWIN
     KiTwinPsReapEarly,       /* ps/thread.c: to the reaper before the switch is over       */
     KiTwinWorkQueuedTooLong, /* work.c: the item is marked as not queued after it ran      */
 
+    KiTwinRwReaderJoins,   /* ex/rwspinlock.c: a reader goes in while a writer waits    */
+    KiTwinFastMutexNoWake, /* mutexword.h: a release wakes nobody                       */
+    KiTwinPushAnySharer,   /* ex/pushlock.c: the first sharer to leave hands over       */
+    KiTwinResourceBarges,  /* ex/resource.c: new sharers overtake who waits exclusively */
+    KiTwinRundownNoWait,   /* ex/rundown.c: the wait does not wait                      */
+    KiTwinSwitchNoSave,    /* xstate.c: a switch loads extended registers, but saves none */
     KiTwinMaximum
 } KI_TWIN_ID;
 

@@ -125,14 +125,16 @@ LONG KiDecideWait(PKTHREAD Thread, LONG Outcome)
     return 0;
 }
 
-/* Linked = FALSE is the last touch: the thread may see it without the lock and leave. */
+/* Under the object's lock. */
 static VOID KiUnlinkBlock(PKWAIT_BLOCK Block)
 {
     RemoveEntryList(&Block->WaitListEntry);
     WriteUCharRelease(&Block->Linked, FALSE); /* pairs with: KiUnlinkBlocks */
 }
 
-/* One waiter: TRUE if its wait ended by this and it is to be readied. */
+/* One waiter: TRUE if its wait ended by this and it is to be readied. One that was still preparing
+ * is off already, and the object may be on its stack: its block stays linked, so that it comes for
+ * the lock that we hold. One that had committed runs only after the lock is released. */
 static BOOLEAN KiReleaseWaiter(PKWAIT_BLOCK Block, PDISPATCHER_HEADER Header)
 {
     PKTHREAD Thread = Block->Thread;
@@ -149,7 +151,11 @@ static BOOLEAN KiReleaseWaiter(PKWAIT_BLOCK Block, PDISPATCHER_HEADER Header)
         return FALSE;
     }
     KiSatisfyWait(Header, Thread);
-    KiUnlinkBlock(Block);
+    if (State == KI_WAIT_COMMITTED || KI_TWIN(KiTwinUnlinksEarly))
+    {
+        KiUnlinkBlock(Block);
+        KI_TWIN_DELAY(KiTwinUnlinksEarly);
+    }
     return State == KI_WAIT_COMMITTED;
 }
 
@@ -403,6 +409,7 @@ static LONG KiTryWaitAny(PKTHREAD Thread, ULONG Count, PVOID Object[], PKWAIT_BL
         {
             KiSetTimeout(Thread, *Timeout);
         }
+        KI_TWIN_DELAY(KiTwinUnlinksEarly);
         Outcome = KiCommitWait(Thread);
         if (Timeout != NULL)
         {

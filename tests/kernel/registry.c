@@ -24,6 +24,28 @@
     Suite(KtDpcQueueSuite)                                                                         \
     Suite(KtDpcStormSuite)                                                                         \
     Suite(KtDpcRaceSuite)                                                                          \
+    Suite(KtEventSuite)                                                                            \
+    Suite(KtMutexSuite)                                                                            \
+    Suite(KtSemaphoreSuite)                                                                        \
+    Suite(KtTimerSuite)                                                                            \
+    Suite(KtTimerRaceSuite)                                                                        \
+    Suite(KtSystemTimeSuite)                                                                       \
+    Suite(KtApcSuite)                                                                              \
+    Suite(KtApcThreadSuite)                                                                        \
+    Suite(KtApcStormSuite)                                                                         \
+    Suite(KtWaitLifeSuite)                                                                         \
+    Suite(KtTimerSuite)                                                                            \
+    Suite(KtTimerRaceSuite)                                                                        \
+    Suite(KtSystemTimeSuite)                                                                       \
+    Suite(KtDpcThreadedSuite)                                                                      \
+    Suite(KtDpcGenericSuite)                                                                       \
+    Suite(KtDpcWatchdogSuite)                                                                      \
+    Suite(KtQueueSuite)                                                                            \
+    Suite(KtExMutexSuite)                                                                          \
+    Suite(KtExSharedSuite)                                                                         \
+    Suite(KtExRwSpinSuite)                                                                         \
+    Suite(KtExTortureSuite)                                                                        \
+    Suite(KtExtendedStateSuite)                                                                    \
     Suite(KtMemorySuite)                                                                           \
     Suite(KtPoolSuite)                                                                             \
     Suite(KtSpaceSuite)                                                                            \
@@ -35,7 +57,9 @@
     Suite(KtWireSuite)                                                                             \
     Suite(KtDeathSuite)                                                                            \
     Suite(KtDeathStacksSuite)                                                                      \
+    Suite(KtDeathWatchdogSuite)
     Suite(KtDeathObjectSuite)
+    Suite(KtDeathExtendedStateSuite)
 
 /* clang-format on */
 
