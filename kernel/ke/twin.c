@@ -13,50 +13,9 @@ KI_TWIN_ID KiActiveTwin;
 /* By fault=; written once, at start-up. */
 static KI_TWIN_ID KiSelectedTwin;
 
-static const PCSTR KiTwinNames[KiTwinMaximum] = {
-    [KiTwinTicketNoAtomic] = "ticket-no-atomic",
-    [KiTwinRaiseAfterDraw] = "raise-after-draw",
-    [KiTwinDpcRunsQueued] = "dpc-runs-queued",
-    [KiTwinDpcFlagUnlocked] = "dpc-flag-unlocked",
-    [KiTwinUnlinksEarly] = "wait-unlinks-early",
-    [KiTwinQueueNoLimit] = "queue-no-limit",
-    [KiTwinFlushNoThreads] = "flush-ordinary-only",
-    [KiTwinCallHereOnly] = "call-dpc-here-only",
-    [KiTwinBarrierOnce] = "call-dpc-barrier-once",
-    [KiTwinInterruptNoLock] = "interrupt-no-lock",
-    [KiTwinNicNoLock] = "nic-no-lock",
-    [KiTwinNicNoRaise] = "nic-no-raise",
-    [KiTwinTimerTwoHolds] = "timer-two-holds",
-    [KiTwinTimerEarly] = "timer-early",
-    [KiTwinTimerCancelGuess] = "timer-cancel-guess",
-    [KiTwinTimerNoKick] = "timer-no-kick",
-    [KiTwinTimerOwnOnly] = "timer-own-only",
-    [KiTwinApcIgnoresGuarded] = "apc-ignores-guarded",
-    [KiTwinApcIgnoresCritical] = "apc-ignores-critical",
-    [KiTwinApcNests] = "apc-nests",
-    [KiTwinApcNotDue] = "apc-not-due",
-    [KiTwinApcLooksFirst] = "apc-looks-first",
-    [KiTwinRegionEndsBlind] = "region-ends-blind",
-    [KiTwinInterruptNoLock] = "interrupt-no-lock",
-    [KiTwinNicNoLock] = "nic-no-lock",
-    [KiTwinNicNoRaise] = "nic-no-raise",
-    [KiTwinObCountNotAtomic] = "ob-count-not-atomic",
-    [KiTwinObLateReference] = "ob-late-reference",
-    [KiTwinPsReapEarly] = "ps-reap-early",
-    [KiTwinWorkQueuedTooLong] = "work-queued-too-long",
-    [KiTwinInterruptNoLock] = "interrupt-no-lock",
-    [KiTwinNicNoLock] = "nic-no-lock",
-    [KiTwinNicNoRaise] = "nic-no-raise",
-    [KiTwinRwReaderJoins] = "rw-reader-joins",
-    [KiTwinFastMutexNoWake] = "fast-mutex-no-wake",
-    [KiTwinPushAnySharer] = "push-any-sharer",
-    [KiTwinResourceBarges] = "resource-barges",
-    [KiTwinRundownNoWait] = "rundown-no-wait",
-    [KiTwinTicketNoAtomic] = "ticket-no-atomic",   [KiTwinRaiseAfterDraw] = "raise-after-draw",
-    [KiTwinDpcRunsQueued] = "dpc-runs-queued",     [KiTwinDpcFlagUnlocked] = "dpc-flag-unlocked",
-    [KiTwinInterruptNoLock] = "interrupt-no-lock", [KiTwinNicNoLock] = "nic-no-lock",
-    [KiTwinNicNoRaise] = "nic-no-raise",           [KiTwinSwitchNoSave] = "switch-no-save",
-};
+#define KI_TWIN_NAME(Symbol, Name, What) [Symbol] = Name,
+
+static const PCSTR KiTwinNames[KiTwinMaximum] = {KI_TWINS(KI_TWIN_NAME)};
 
 /* Advanced by any processor without order: it only has to vary. */
 static volatile LONG64 KiDelaySequence;

@@ -24,19 +24,16 @@
     Suite(KtDpcQueueSuite)                                                                         \
     Suite(KtDpcStormSuite)                                                                         \
     Suite(KtDpcRaceSuite)                                                                          \
-    Suite(KtEventSuite)                                                                            \
-    Suite(KtMutexSuite)                                                                            \
-    Suite(KtSemaphoreSuite)                                                                        \
     Suite(KtTimerSuite)                                                                            \
     Suite(KtTimerRaceSuite)                                                                        \
     Suite(KtSystemTimeSuite)                                                                       \
+    Suite(KtEventSuite)                                                                            \
+    Suite(KtMutexSuite)                                                                            \
+    Suite(KtSemaphoreSuite)                                                                        \
     Suite(KtApcSuite)                                                                              \
     Suite(KtApcThreadSuite)                                                                        \
     Suite(KtApcStormSuite)                                                                         \
     Suite(KtWaitLifeSuite)                                                                         \
-    Suite(KtTimerSuite)                                                                            \
-    Suite(KtTimerRaceSuite)                                                                        \
-    Suite(KtSystemTimeSuite)                                                                       \
     Suite(KtDpcThreadedSuite)                                                                      \
     Suite(KtDpcGenericSuite)                                                                       \
     Suite(KtDpcWatchdogSuite)                                                                      \
@@ -54,11 +51,17 @@
     Suite(KtThreadObjectSuite)                                                                     \
     Suite(KtWorkSuite)                                                                             \
     Suite(KtNicSuite)                                                                              \
+    Suite(KtLinearSuite)                                                                           \
+    Suite(KtTortureLockSuite)                                                                      \
+    Suite(KtTortureWaitSuite)                                                                      \
+    Suite(KtTortureSchedulerSuite)                                                                 \
+    Suite(KtTortureMixSuite)                                                                       \
     Suite(KtWireSuite)                                                                             \
+    Suite(KtIdleSuite)                                                                             \
     Suite(KtDeathSuite)                                                                            \
     Suite(KtDeathStacksSuite)                                                                      \
-    Suite(KtDeathWatchdogSuite)
-    Suite(KtDeathObjectSuite)
+    Suite(KtDeathWatchdogSuite)                                                                    \
+    Suite(KtDeathObjectSuite)                                                                      \
     Suite(KtDeathExtendedStateSuite)
 
 /* clang-format on */
