@@ -6,7 +6,7 @@
  */
 #include "kt.h"
 
-#define ROUNDS 40
+#define ROUNDS 20
 
 /* One call. Runs: each its own. The rest: any processor, locked add. */
 typedef struct _CALL
