@@ -7,6 +7,9 @@
 #include <arch/mmu.h>
 #include <iop.h>
 #include <mi.h>
+#include <obp.h>
+#include <psp.h>
+#include <work.h>
 
 #include "clock.h"
 #include "log.h"
@@ -49,6 +52,9 @@ VOID KiBootWork(PVOID Context)
 
     KiStartLogWriter();
     KiStartDpcThreads();
+    ObpInitialize();
+    PspInitialize();
+    ExpInitializeWorkers();
     KiFinishTime();
     HalpInitializePci();
     IopFirmwareIsEfi = BootInfo->Efi;

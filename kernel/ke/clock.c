@@ -14,10 +14,10 @@
  *       ClockArmed       when the APIC timer will go off
  *   with ClockArmed <= min(NextTick, NextDue) whenever nothing is due and nobody is at work on it.
  *   Only that matters: an interrupt too early finds nothing due and arms for the next point, while
- *   an APIC timer that is written at each change would cost more than what it is set for. So a timer
- *   that is cancelled, or one set for later than the next tick, writes nothing; and a processor that
- *   goes idle and returns within its tick, as one does that works for a device, writes nothing
- *   either. KiArmClock is all there is to it.
+ *   an APIC timer that is written at each change would cost more than what it is set for. So a
+ *   timer that is cancelled, or one set for later than the next tick, writes nothing; and a
+ *   processor that goes idle and returns within its tick, as one does that works for a device,
+ *   writes nothing either. KiArmClock is all there is to it.
  *
  *   A tick: watches DPCs (watchdog.c), measures the DPC rate, asks for DPCs that nobody has asked
  *   for, takes one from the running thread's quantum, and sees that the log gets out. An idle

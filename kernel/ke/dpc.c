@@ -283,6 +283,10 @@ static VOID KiRunDpcs(PVOID Context)
     }
     while ((Dpc = KiTakeDpc(&Prcb->Dpc, &Call)) != NULL)
     {
+#if DBG
+        PVOID ExtendedState = Prcb->CurrentThread->ExtendedState;
+#endif
+
         Prcb->RunningDpc = Dpc;
         if (Prcb->NextTick == MAXULONG64)
         {
@@ -296,6 +300,7 @@ static VOID KiRunDpcs(PVOID Context)
                          ((ULONG_PTR)KeGetCurrentIrql() << 16) | (DISPATCH_LEVEL << 8),
                          (ULONG_PTR)Call.Routine, (ULONG_PTR)Dpc, 0);
         }
+        KiCheckExtendedState(ExtendedState);
 #endif
         Prcb->DpcCount++;
         if (KI_TWIN(KiTwinDpcRunsQueued))

@@ -108,6 +108,14 @@ FORCEINLINE VOID KiInitializeRankedSpinLock(PKSPIN_LOCK SpinLock, KI_LOCK_RANK R
     *SpinLock = KI_RANKED_SPIN_LOCK(Rank);
 }
 
+/* The turn that a processor waits for halted (spinhalt.c): itself, interrupts off; read by who
+ * releases. */
+typedef struct _KI_AWAITED_TICKET
+{
+    KI_SPIN_LOCK *volatile Lock;
+    volatile KI_TICKET Ticket;
+} KI_AWAITED_TICKET;
+
 /* ------------------------------------------------------------------ Threads. */
 
 /*
@@ -231,7 +239,7 @@ typedef struct _KTHREAD
 
     PVOID StartRoutine; /* KiInitializeThread's */
     PVOID StartContext;
-    VOID (*Reaper)
+    VOID(*Reaper)
     (struct _KTHREAD *Thread); /* NULL, or called when it has ended and no processor
                                                 uses its stack: at DISPATCH_LEVEL. Constant */
 } KTHREAD;
@@ -304,8 +312,8 @@ typedef struct _KI_READY_QUEUES
     LONG RunningPriority;   /* of the thread that runs here; KI_IDLE_PRIORITY: none */
     BOOLEAN QuantumEnded;   /* the running thread's; set by its clock */
     LIST_ENTRY List[MAXIMUM_PRIORITY];
-    ULONG64 Acquisitions;       /* of Lock, for the benchmarks ... */
-    ULONG64 RemoteAcquisitions; /* ... and those by other processors */
+    ULONG64 Acquisitions; /* of Lock, for the benchmarks ...                                 */
+    ULONG64 Acquirers;    /* ... and by whom, modulo 64; both are theirs to clear, under Lock */
 } KI_READY_QUEUES, *PKI_READY_QUEUES;
 
 /* One processor's timers (timer.c). Guarded by Lock; NextDue is also read by its clock interrupt. */
@@ -324,6 +332,7 @@ typedef struct _KI_HELD_LOCK
     PKSPIN_LOCK Lock;
     ULONG64 AcquireTime; /* TSC */
     PVOID Caller;
+    UCHAR Kind; /* KI_LOCK_KIND */
 } KI_HELD_LOCK;
 
 typedef struct DECLSPEC_ALIGN(64) _KPRCB
@@ -379,6 +388,9 @@ typedef struct DECLSPEC_ALIGN(64) _KPRCB
 
     /* Other processors: the rendezvous initiator; see ipi.c. */
     struct _KI_RENDEZVOUS *volatile Rendezvous DECLSPEC_ALIGN(64);
+
+    /* This processor; read by others when they release a lock. */
+    KI_AWAITED_TICKET Awaited DECLSPEC_ALIGN(64);
 
     /* Bug check: written by this processor in its NMI handler, read by the reporting one. */
     volatile LONG Frozen;

@@ -6,7 +6,8 @@
  * so the list is that of one flow of control and of the interrupts stacked on it. From it follow,
  * before the processor would spin: the lock taken twice (0xF), the release of a lock not held here
  * (0x10), the two families mixed on one lock (0xC4, 0x1008/0x1009), and a lock of a rank not above
- * that of the last ranked one (0xC4, 0x1001), which is how two processors deadlock. Hold times are
+ * that of the last ranked one (0xC4, 0x1001), which is how two processors deadlock. Reader/writer
+ * locks are in the list with how they were acquired; they have no rank. Hold times are
  * measured; the longest is kept with its caller.
  */
 #include "lockcheck.h"
@@ -51,7 +52,8 @@ static VOID KiCheckRank(PKPRCB Prcb, PKSPIN_LOCK SpinLock)
     for (LONG Index = (LONG)Prcb->HeldLockCount - 1; Rank != KiRankNone && Index >= 0; Index--)
     {
         PKSPIN_LOCK Held = Prcb->HeldLocks[Index].Lock;
-        ULONG HeldRank = KiLockRank(Held);
+        BOOLEAN HasRank = Prcb->HeldLocks[Index].Kind < KiLockKindShared;
+        ULONG HeldRank = HasRank ? KiLockRank(Held) : KiRankNone;
 
         if (HeldRank != KiRankNone && HeldRank >= Rank)
         {
@@ -88,6 +90,7 @@ VOID KiLockCheckAcquired(PKSPIN_LOCK SpinLock, KI_LOCK_KIND Kind, PVOID Caller)
     Prcb->HeldLocks[Index].Lock = SpinLock;
     Prcb->HeldLocks[Index].AcquireTime = __rdtsc();
     Prcb->HeldLocks[Index].Caller = Caller;
+    Prcb->HeldLocks[Index].Kind = (UCHAR)Kind;
     Prcb->HeldLockCount = Index + 1;
     ArchRestoreInterrupts(Enabled);
 
@@ -97,17 +100,20 @@ VOID KiLockCheckAcquired(PKSPIN_LOCK SpinLock, KI_LOCK_KIND Kind, PVOID Caller)
     }
 }
 
-VOID KiLockCheckBeforeRelease(PKSPIN_LOCK SpinLock, KI_LOCK_KIND Kind)
+/* Takes Lock out of the list; returns how it was acquired. Word: for the report that it was not. */
+static KI_LOCK_KIND KiForgetHeldLock(PKSPIN_LOCK SpinLock, ULONG64 Word)
 {
     PKPRCB Prcb = KiGetCurrentPrcb();
     BOOLEAN Enabled = ArchDisableInterrupts();
     LONG Index = KiFindHeldLock(Prcb, SpinLock);
+    KI_LOCK_KIND Kind;
     ULONG64 Held;
 
     if (Index < 0)
     {
-        KeBugCheckEx(SPIN_LOCK_NOT_OWNED, (ULONG_PTR)SpinLock, *SpinLock, 0, 0);
+        KeBugCheckEx(SPIN_LOCK_NOT_OWNED, (ULONG_PTR)SpinLock, Word, 0, 0);
     }
+    Kind = (KI_LOCK_KIND)Prcb->HeldLocks[Index].Kind;
     Held = __rdtsc() - Prcb->HeldLocks[Index].AcquireTime;
     if (Held > Prcb->LongestHold)
     {
@@ -120,7 +126,12 @@ VOID KiLockCheckBeforeRelease(PKSPIN_LOCK SpinLock, KI_LOCK_KIND Kind)
         Prcb->HeldLocks[Above] = Prcb->HeldLocks[Above + 1];
     }
     ArchRestoreInterrupts(Enabled);
+    return Kind;
+}
 
+VOID KiLockCheckBeforeRelease(PKSPIN_LOCK SpinLock, KI_LOCK_KIND Kind)
+{
+    KiForgetHeldLock(SpinLock, *SpinLock);
     if (KiLooksQueued(*SpinLock) != (Kind == KiLockKindQueued))
     {
         KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, VERIFIER_MIXED_RELEASE,
@@ -130,6 +141,37 @@ VOID KiLockCheckBeforeRelease(PKSPIN_LOCK SpinLock, KI_LOCK_KIND Kind)
     {
         ((PKI_SPIN_LOCK)SpinLock)->Owner = 0;
     }
+}
+
+VOID KiLockCheckBeforeAcquireRw(volatile LONG *SpinLock)
+{
+    if (KiFindHeldLock(KiGetCurrentPrcb(), (PKSPIN_LOCK)SpinLock) >= 0)
+    {
+        KeBugCheckEx(SPIN_LOCK_ALREADY_OWNED, (ULONG_PTR)SpinLock, (ULONG)*SpinLock, 0, 0);
+    }
+}
+
+VOID KiLockCheckBeforeReleaseRw(volatile LONG *SpinLock, KI_LOCK_KIND Kind)
+{
+    KI_LOCK_KIND Acquired = KiForgetHeldLock((PKSPIN_LOCK)SpinLock, (ULONG)*SpinLock);
+
+    if (Acquired != Kind)
+    {
+        KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, VERIFIER_MIXED_RELEASE,
+                     (ULONG_PTR)SpinLock, (ULONG)*SpinLock, Kind);
+    }
+}
+
+VOID KiLockCheckConverted(volatile LONG *SpinLock)
+{
+    PKPRCB Prcb = KiGetCurrentPrcb();
+    LONG Index = KiFindHeldLock(Prcb, (PKSPIN_LOCK)SpinLock);
+
+    if (Index < 0)
+    {
+        KeBugCheckEx(SPIN_LOCK_NOT_OWNED, (ULONG_PTR)SpinLock, (ULONG)*SpinLock, 0, 0);
+    }
+    Prcb->HeldLocks[Index].Kind = KiLockKindExclusive;
 }
 
 #endif

@@ -16,6 +16,8 @@
 #define KI_PROBLEM_SIZE (KI_LONGEST_ARGUMENT + 128)
 
 #define KI_HIGHEST_GSI 1023
+#define KI_LONGEST_BUDGET 600000 /* ms */
+#define KI_LONGEST_IDLE 3600     /* s */
 
 #define KI_QUOTE_EXPANDED(Text) #Text
 #define KI_QUOTE(Macro) KI_QUOTE_EXPANDED(Macro)
@@ -170,6 +172,28 @@ static BOOLEAN KiReadSeed(PCSTR Value, PKI_OPTIONS Options)
     return TRUE;
 }
 
+static BOOLEAN KiReadUlong(PCSTR Value, ULONG Maximum, PULONG Option)
+{
+    ULONG64 Number;
+
+    if (!KiReadNumber(Value, 1, Maximum, &Number))
+    {
+        return FALSE;
+    }
+    *Option = (ULONG)Number;
+    return TRUE;
+}
+
+static BOOLEAN KiReadBudget(PCSTR Value, PKI_OPTIONS Options)
+{
+    return KiReadUlong(Value, KI_LONGEST_BUDGET, &Options->BudgetMilliseconds);
+}
+
+static BOOLEAN KiReadIdle(PCSTR Value, PKI_OPTIONS Options)
+{
+    return KiReadUlong(Value, KI_LONGEST_IDLE, &Options->IdleSeconds);
+}
+
 static BOOLEAN KiReadTest(PCSTR Value, PKI_OPTIONS Options)
 {
     return KiReadText(Value, Options->Test, sizeof(Options->Test));
@@ -260,6 +284,11 @@ static BOOLEAN KiReadX2Apic(PCSTR Value, PKI_OPTIONS Options)
     return KiReadSwitch(Value, &Options->X2Apic);
 }
 
+static BOOLEAN KiReadLockHalt(PCSTR Value, PKI_OPTIONS Options)
+{
+    return KiReadSwitch(Value, &Options->LockHalt);
+}
+
 static BOOLEAN KiReadTsc(PCSTR Value, PKI_OPTIONS Options)
 {
     if (Value == NULL || strcmp(Value, "unstable") != 0)
@@ -338,6 +367,8 @@ static const KI_OPTION KiOptionTable[] = {
     {"test", KiReadTest, "a pattern of " KI_TAKES_TEXT},
     {"bench", KiReadBench, "a pattern of " KI_TAKES_TEXT},
     {"seed", KiReadSeed, "a number of 64 bits, decimal or 0x and hexadecimal"},
+    {"budget", KiReadBudget, "a number of ms from 1 to " KI_QUOTE(KI_LONGEST_BUDGET)},
+    {"idle", KiReadIdle, "a number of seconds from 1 to " KI_QUOTE(KI_LONGEST_IDLE)},
     {"exit", KiReadExit, "debug, poweroff, halt or reboot"},
     {"log", KiReadLog, "error, warning, info or trace"},
     {"console", KiReadConsole, "serial, fb or both, separated by a comma"},
@@ -345,6 +376,7 @@ static const KI_OPTION KiOptionTable[] = {
     {"fault", KiReadFault, "a name of " KI_TAKES_TEXT},
     {"trace", KiReadTrace, "on or off"},
     {"x2apic", KiReadX2Apic, "on or off"},
+    {"lockhalt", KiReadLockHalt, "on or off"},
     {"tsc", KiReadTsc, "unstable"},
     {"nic", KiReadNic, "e1000, e1000e, none or poll"},
     {"nic.gsi", KiReadNicGsi, "a number from 0 to " KI_QUOTE(KI_HIGHEST_GSI)},
@@ -408,6 +440,8 @@ static VOID KiSetDefaultOptions(PKI_OPTIONS Options)
 
     RtlZeroMemory(Options, sizeof(*Options));
     Options->NumberOfProcessors = MAXIMUM_PROCESSORS;
+    Options->BudgetMilliseconds = 200;
+    Options->IdleSeconds = 1;
     Options->LogLevel = 2;
     Options->Console = KI_CONSOLE_SERIAL | KI_CONSOLE_FRAMEBUFFER;
     Options->NicGsi = KI_NIC_GSI_UNKNOWN;

@@ -19,10 +19,9 @@ typedef struct _KI_START_FRAME
 {
     ULONG64 Registers[SAVED_REGISTERS]; /* the last is RBP: 0 ends backtraces */
     VOID (*Return)(VOID);
-    ULONG64 Alignment; /* KiThreadEntry calls with a stack pointer of 16 */
 } KI_START_FRAME, *PKI_START_FRAME;
 
-C_ASSERT(sizeof(KI_START_FRAME) % 16 == 0);
+C_ASSERT(sizeof(KI_START_FRAME) % 16 == 8); /* KiThreadEntry's RSP is the stack's top: aligned */
 
 /* What idle threads have too. */
 VOID KiInitializeThreadObject(PKTHREAD Thread, PVOID StackTop, SIZE_T StackBytes, PCSTR Name)
@@ -99,6 +98,7 @@ VOID KiTerminateThread(VOID)
     KI_SIGNAL Signal;
 
     KI_ASSERT_IRQL(PASSIVE_LEVEL);
+    KiCheckExtendedState(NULL);
     KiAbandonMutants(Thread);
     KiRundownApcs(Thread);
     KiDisassociateQueue(Thread);

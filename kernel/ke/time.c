@@ -8,8 +8,8 @@
  * TSC serves during start-up, and stays only if no processor ever saw it behind what another had
  * read before (the warp test). All processors stand still while it is exchanged.
  *
- * System time is interrupt time and an offset, and to set the clock is to change the offset: nothing
- * else moves, least of all interrupt time, by which timers go (timer.c).
+ * System time is interrupt time and an offset, and to set the clock is to change the offset:
+ * nothing else moves, least of all interrupt time, by which timers go (timer.c).
  */
 #include <arch/hal.h>
 

@@ -18,8 +18,8 @@
  *       expire   (yes, no)      -> (no, yes)    and its DPC is queued; if it has a period, rather
  *                               -> (yes, yes)   at the next point of time in step that is to come
  *   Each is one hold of one lock, so for one timer they happen one after the other. A cancel that
- *   says FALSE has seen the expiry whole: the DPC is queued, and a flush will wait for it. And a set
- *   cannot be overtaken by the signal of the setting that it replaces. (Waiters change signaled
+ *   says FALSE has seen the expiry whole: the DPC is queued, and a flush will wait for it. And a
+ *   set cannot be overtaken by the signal of the setting that it replaces. (Waiters change signaled
  *   too, under the object's own lock, as with every object.)
  *
  *   A timer that is set moves to the setter's processor: that is where its DPC is wanted, and the
@@ -39,8 +39,8 @@
  *   DISPATCH_LEVEL, KiRankTimers. Expiry holds the lock while it signals, so dispatcher locks, APC
  *   and thread locks and the DPC queues come after it; it gives the lock back after each timer, so
  *   that a setter waits for one expiry and not for a thousand. Whoever is released by a signal may
- *   free a timer that is not periodic: after the signal expiry touches it no more. A DPC may free it
- *   too, and is queued last.
+ *   free a timer that is not periodic: after the signal expiry touches it no more. A DPC may free
+ *   it too, and is queued last.
  *
  * ORDERING
  *   Everything is under a lock but two things. NextDue is read by the clock: its processor lowered
@@ -133,29 +133,25 @@ VOID KiUnlockTimers(PKPRCB Home, ULONG64 Now)
     PKI_TIMERS Timers = &Home->Timers;
     ULONG64 First = Timers->Root != NULL ? Timers->Root->Key : MAXULONG64;
     BOOLEAN Sooner = First < Timers->NextDue;
-    BOOLEAN Enabled;
+    BOOLEAN Serve = Sooner && (Home == Prcb ? First <= Now : !KI_TWIN(KiTwinTimerNoKick));
 
     Timers->NextDue = First;
-    if (Sooner && (Home != Prcb || First <= Now) && !KI_TWIN(KiTwinTimerNoKick))
+    if (Serve)
     {
         Home->Due.Timer = TRUE;
     }
     KiReleaseSpinLock(&Timers->Lock);
-    if (!Sooner)
+    if (Sooner && Home == Prcb)
     {
-        return;
+        BOOLEAN Enabled = ArchDisableInterrupts();
+
+        KiArmClock(Prcb);
+        ArchRestoreInterrupts(Enabled);
     }
-    if (Home != Prcb)
+    else if (Serve)
     {
-        if (!KI_TWIN(KiTwinTimerNoKick))
-        {
-            KiKickProcessor(Home);
-        }
-        return;
+        KiKickProcessor(Home);
     }
-    Enabled = ArchDisableInterrupts();
-    KiArmClock(Prcb);
-    ArchRestoreInterrupts(Enabled);
 }
 
 /* Takes the lock of the timer's home, and returns whose that is. */
@@ -311,7 +307,6 @@ VOID KiSetTimeout(PKTHREAD Thread, LARGE_INTEGER Timeout)
 
     KI_ASSERT_IRQL(DISPATCH_LEVEL);
     KI_ASSERT_VALUES(!Timer->Inserted, Thread, Timeout.QuadPart);
-    Timer->Header.Type = KI_TIMEOUT_OBJECT;
     KiAcquireSpinLock(&Prcb->Timers.Lock);
     Timer->Processor = Prcb->Index;
     Now = KeQueryInterruptTime();

@@ -13,25 +13,9 @@ KI_TWIN_ID KiActiveTwin;
 /* By fault=; written once, at start-up. */
 static KI_TWIN_ID KiSelectedTwin;
 
-static const PCSTR KiTwinNames[KiTwinMaximum] = {
-    [KiTwinTicketNoAtomic] = "ticket-no-atomic",
-    [KiTwinRaiseAfterDraw] = "raise-after-draw",
-    [KiTwinDpcRunsQueued] = "dpc-runs-queued",
-    [KiTwinDpcFlagUnlocked] = "dpc-flag-unlocked",
-    [KiTwinUnlinksEarly] = "wait-unlinks-early",
-    [KiTwinQueueNoLimit] = "queue-no-limit",
-    [KiTwinFlushNoThreads] = "flush-ordinary-only",
-    [KiTwinCallHereOnly] = "call-dpc-here-only",
-    [KiTwinBarrierOnce] = "call-dpc-barrier-once",
-    [KiTwinInterruptNoLock] = "interrupt-no-lock",
-    [KiTwinNicNoLock] = "nic-no-lock",
-    [KiTwinNicNoRaise] = "nic-no-raise",
-    [KiTwinTimerTwoHolds] = "timer-two-holds",
-    [KiTwinTimerEarly] = "timer-early",
-    [KiTwinTimerCancelGuess] = "timer-cancel-guess",
-    [KiTwinTimerNoKick] = "timer-no-kick",
-    [KiTwinTimerOwnOnly] = "timer-own-only",
-};
+#define KI_TWIN_NAME(Symbol, Name, What) [Symbol] = Name,
+
+static const PCSTR KiTwinNames[KiTwinMaximum] = {KI_TWINS(KI_TWIN_NAME)};
 
 /* Advanced by any processor without order: it only has to vary. */
 static volatile LONG64 KiDelaySequence;

@@ -374,9 +374,11 @@ static ULONG KiPrepareWait(PKTHREAD Thread, ULONG Count, PVOID Object[], PKWAIT_
     for (ULONG Index = 0; Index < Count; Index++)
     {
         PDISPATCHER_HEADER Header = Object[Index];
+        BOOLEAN Missed = KI_TWIN(KiTwinWaitLooksEarly) && !KiIsSignaled(Header, Thread);
 
+        KI_TWIN_DELAY(KiTwinWaitLooksEarly);
         KiAcquireSpinLock(&Header->Lock);
-        if (KiIsSignaled(Header, Thread))
+        if (!Missed && KiIsSignaled(Header, Thread))
         {
             KiTakeSignal(Header, Thread, Index);
             KiReleaseSpinLock(&Header->Lock);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_heap.c - holds lib/heap.c to what a timer queue needs: the first node is a smallest one after
- * every insertion and removal, whichever node is removed; the links are whole; nodes that leave are
- * those that were put in.
+ * test_heap.c - holds lib/heap.c to what a timer queue needs: the first node is a smallest one
+ * after every insertion and removal, whichever node is removed; the links are whole; nodes that
+ * leave are those that were put in.
  */
 #include "host.h"
 

@@ -4,12 +4,14 @@
  * for by one or by all, on processors that idle. Laws L58-L63, L65. A loaded host may be as late as
  * it likes: what is checked is order and number, and that it happens at all.
  */
+#include <arch/hal.h>
 #include <clock.h>
 #include <timer.h>
 
 #include "kt.h"
 
 #define LIMIT KT_SECONDS(30)
+#define TOLD_LIMIT KT_SECONDS(10) /* the broken twin takes all of it */
 #define HOUR KT_SECONDS(3600)
 
 static LARGE_INTEGER After(ULONG64 Units)
@@ -481,6 +483,120 @@ static VOID SoonerByAnother(VOID)
     }
 }
 
+/* Its clock stopped, so that it hears of nothing but by an interrupt from elsewhere; and back. */
+static VOID SetWithoutClock(PVOID Context, ULONG Processor)
+{
+    SetOnThis(Context, Processor);
+    _disable();
+    HalpStopClock();
+    KiGetCurrentPrcb()->ClockArmed = 0;
+    _enable();
+}
+
+static VOID GiveClockBack(PVOID Context, ULONG Processor)
+{
+    UNREFERENCED_PARAMETER(Context);
+    UNREFERENCED_PARAMETER(Processor);
+    _disable();
+    KiGetCurrentPrcb()->ClockArmed = MAXULONG64;
+    KiArmClock(KiGetCurrentPrcb());
+    _enable();
+}
+
+static VOID ToldByAnother(VOID)
+{
+    static const LARGE_INTEGER Now = {.QuadPart = 0};
+    ULONG64 Units = HOUR;
+
+    for (ULONG Index = 1; Index < KtProcessors(); Index++)
+    {
+        InitializeProbe(&Idlers[Index], NotificationTimer);
+        KtRunOn(Index, SetWithoutClock, &Units);
+    }
+    for (ULONG Index = 1; Index < KtProcessors() && !KtHasFailed(); Index++)
+    {
+        Idlers[Index].NotBefore = 0;
+        KT_CHECK(KeSetTimer(&Idlers[Index].Timer, Now, &Idlers[Index].Dpc), "it was set");
+        KT_CHECK(KtWaitFor(&Idlers[Index].Runs, 1, TOLD_LIMIT), "CPU %u was not told", Index);
+    }
+    for (ULONG Index = 1; Index < KtProcessors(); Index++)
+    {
+        KtRunOn(Index, GiveClockBack, NULL);
+        KeCancelTimer(&Idlers[Index].Timer);
+    }
+}
+
+/* One tick finds it idle, and is the last. Some thread of the kernel's may come by. */
+static VOID IdleHasNoTick(VOID)
+{
+    ULONG64 Before[MAXIMUM_PROCESSORS];
+    const ULONG Ticks = 12;
+
+    for (ULONG Index = 1; Index < KtProcessors(); Index++)
+    {
+        Before[Index] = KiProcessorBlock[Index]->ClockInterrupts;
+    }
+    KeStallExecutionProcessor(Ticks * KI_TICK_LENGTH / 10);
+    for (ULONG Index = 1; Index < KtProcessors(); Index++)
+    {
+        ULONG64 Found = KiProcessorBlock[Index]->ClockInterrupts - Before[Index];
+
+        KT_CHECK(Found <= Ticks / 2, "CPU %u: %llu clock interrupts in %u ticks", Index, Found,
+                 Ticks);
+    }
+}
+
+/* ------------------------------------------------------------------ Giving way. */
+
+#define TURNS 50
+
+typedef struct _TURNS_TAKEN
+{
+    volatile LONG Mine;
+    volatile LONG Other;
+    volatile LONG Yielded; /* ZwYieldExecution said so: any of the two, locked add */
+} TURNS_TAKEN;
+
+static VOID TakeTurns(volatile LONG *Mine, TURNS_TAKEN *Turns)
+{
+    LARGE_INTEGER Nothing = {.QuadPart = 0};
+
+    for (LONG Turn = 1; Turn <= TURNS; Turn++)
+    {
+        NTSTATUS Status = ZwYieldExecution();
+
+        KT_CHECK(Status == STATUS_SUCCESS || Status == STATUS_NO_YIELD_PERFORMED, "status %x",
+                 (ULONG)Status);
+        if (Status == STATUS_SUCCESS)
+        {
+            InterlockedIncrement(&Turns->Yielded);
+        }
+        WriteRelease(Mine, Turn);
+        KeDelayExecutionThread(KernelMode, FALSE, &Nothing);
+    }
+}
+
+static VOID OtherTurns(PVOID Context)
+{
+    TURNS_TAKEN *Turns = Context;
+
+    TakeTurns(&Turns->Other, Turns);
+}
+
+/* Two threads of one processor and one priority: neither gets through before the other begins. */
+static VOID YieldGivesWay(VOID)
+{
+    static KT_THREAD Thread;
+    TURNS_TAKEN Turns = {0};
+
+    KtCreateThread(&Thread, OtherTurns, &Turns, KI_DEFAULT_PRIORITY, KeGetCurrentProcessorIndex());
+    TakeTurns(&Turns.Mine, &Turns);
+    KT_CHECK(Turns.Other != 0, "the other has not run");
+    KtJoinThread(&Thread);
+    KT_CHECK(Turns.Other == TURNS, "%d turns", Turns.Other);
+    KT_CHECK(Turns.Yielded >= TURNS / 2, "%d yields", Turns.Yielded);
+}
+
 static const KT_CASE Cases[] = {
     {"timer-L58-never-early", NeverEarly, 0, FALSE},
     {"timer-L58-delay", DelayIsNeverShort, 0, FALSE},
@@ -498,6 +614,9 @@ static const KT_CASE Cases[] = {
     {"timer-L63-notification-releases-all", NotificationReleasesAll, 0, FALSE},
     {"timer-L65-expires-while-idle", ExpiresWhileIdle, 0, FALSE},
     {"timer-L65-sooner-by-another", SoonerByAnother, 2, FALSE},
+    {"timer-L65-told-by-another", ToldByAnother, 2, FALSE},
+    {"timer-L65-idle-has-no-tick", IdleHasNoTick, 2, FALSE},
+    {"timer-yield-gives-way", YieldGivesWay, 0, FALSE},
 };
 
 KT_DEFINE_SUITE(KtTimerSuite, "ke", Cases);

@@ -6,6 +6,7 @@
  */
 #include <ex.h>
 #include <timer.h>
+#include <twin.h>
 
 #include "kt.h"
 
@@ -148,8 +149,9 @@ static VOID BooksBalance(VOID)
 /* ------------------------------------------------------------------ What a call says (L60, L61,
  * L87), while the timer expires on another processor. */
 
-#define DUELS 200
-#define DUEL_UNITS 1000 /* 100 us */
+#define LEAST_DUELS 20 /* a round is dear where processors outnumber those of the host */
+#define CATCH_LIMIT KT_SECONDS(30) /* for a broken twin */
+#define DUEL_UNITS 1000            /* 100 us */
 
 static struct
 {
@@ -158,7 +160,7 @@ static struct
     volatile LONG Runs;
     volatile LONG Armed; /* rounds begun: the timer's processor */
     volatile LONG Over;  /* rounds ended: the other             */
-    ULONG Rounds;
+    volatile LONG Stop;  /* there are no more: the other        */
 } Duel;
 
 static VOID DuelRoutine(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
@@ -175,24 +177,26 @@ static VOID DuelOwner(PVOID Context, ULONG Processor)
 {
     UNREFERENCED_PARAMETER(Context);
     UNREFERENCED_PARAMETER(Processor);
-    for (LONG Round = 1; Round <= DUELS && !KtHasFailed(); Round++)
+    for (LONG Round = 1; !KtHasFailed(); Round++)
     {
         WriteRelease(&Duel.Runs, 0);
         KT_CHECK(!KeSetTimer(&Duel.Timer, After(DUEL_UNITS), &Duel.Dpc), "it was not set");
         WriteRelease(&Duel.Armed, Round);
-        if (!KtWaitFor(&Duel.Over, Round, LIMIT))
+        if (!KtWaitFor(&Duel.Over, Round, LIMIT) || ReadAcquire(&Duel.Stop))
         {
             return;
         }
     }
 }
 
-/* Around the moment at which it is due. */
+/* Around the moment at which it is due; or that at which its processor has begun to expire it. */
 static VOID AwaitMoment(PKT_RANDOM Random)
 {
-    ULONG64 End = Duel.Timer.HeapNode.Key + KtRandom(Random) % DUEL_UNITS - DUEL_UNITS / 4;
+    ULONG64 Draw = KtRandom(Random);
+    ULONG64 Due = Duel.Timer.HeapNode.Key;
+    ULONG64 End = Draw % 2 == 0 ? Due + (Draw >> 8) % DUEL_UNITS - DUEL_UNITS / 4 : Due + LIMIT;
 
-    while (KtNow() < End)
+    while (KtNow() < End && (Draw % 2 == 0 || *(volatile BOOLEAN *)&Duel.Timer.Inserted))
     {
         YieldProcessor();
     }
@@ -210,7 +214,8 @@ static VOID SetFarAndLook(VOID)
         KT_REQUIRE(!KeReadStateTimer(&Duel.Timer), "signaled by what it was set to before");
     }
     KT_CHECK(KeCancelTimer(&Duel.Timer), "it was set");
-    KeFlushQueuedDpcs();
+    KeFlushQueuedDpcs(); /* also for a processor that stands still in the middle of it */
+    KT_CHECK(!KeReadStateTimer(&Duel.Timer), "signaled by what it was set to before");
 }
 
 /* TRUE: its DPC never runs. FALSE: its DPC is queued, so that a flush waits for it. */
@@ -228,8 +233,19 @@ static VOID CancelAndFlush(VOID)
     }
 }
 
+static BOOLEAN TwinIsOn(VOID)
+{
+#if DBG
+    return KiActiveTwin != KiTwinNone;
+#else
+    return FALSE;
+#endif
+}
+
 static VOID RunDuel(VOID (*Strike)(VOID))
 {
+    ULONG64 End = KtNow() + (TwinIsOn() ? CATCH_LIMIT : KtBudget());
+    LONG Round;
     KT_RANDOM Random;
     KT_JOB Job;
 
@@ -238,14 +254,18 @@ static VOID RunDuel(VOID (*Strike)(VOID))
     KeInitializeDpc(&Duel.Dpc, DuelRoutine, NULL);
     KtSeed(&Random, 1);
     KtStart(&Job, KtProcessors() - 1, DuelOwner, NULL);
-    for (LONG Round = 1; Round <= DUELS && !KtHasFailed(); Round++)
+    for (Round = 1; !ReadAcquire(&Duel.Stop); Round++)
     {
         KT_CHECK(KtWaitFor(&Duel.Armed, Round, LIMIT), "round %d was not begun", Round);
         AwaitMoment(&Random);
         Strike();
+        if (KtHasFailed() || (Round >= LEAST_DUELS && KtNow() > End))
+        {
+            WriteRelease(&Duel.Stop, TRUE);
+        }
         WriteRelease(&Duel.Over, Round);
     }
-    WriteRelease(&Duel.Over, DUELS);
+    KtNote("%d rounds", Round - 1);
     KtJoin(&Job);
     KeCancelTimer(&Duel.Timer);
     KeFlushQueuedDpcs();

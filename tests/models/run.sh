@@ -136,5 +136,24 @@ mutant flush QUEUES_EMPTY 'assertion violated (Running[i]!=2)' "$safety" ''
 mutant flush ONE_CPU 'assertion violated' "$safety" ''
 mutant flush WAIT_FOR_IDLE "$starved" "$liveness" "$live"
 
+proof rwspin rwspin '' "$safety" ''
+proof rwspin rwspin-live '' "$liveness" "$live"
+mutant rwspin READER_JOINS 'assertion violated (Drawn==0)' "$safety" ''
+mutant rwspin READER_ADDS 'assertion violated (Drawn==0)' "$safety" ''
+mutant rwspin WRITER_IGNORES 'assertion violated ((WritersInside==1)' "$safety" ''
+mutant rwspin CONVERT_ANY 'assertion violated (Ahead[me]==0)' "$safety" ''
+mutant rwspin CONVERT_STORES 'assertion violated ((WritersInside==1)' "$safety" ''
+
+proof pushlock pushlock '' "$safety" ''
+proof pushlock pushlock-four '-DTHREADS=4 -DROUNDS=1' "$safety" ''
+proof pushlock pushlock-live '' "$liveness" "$live"
+mutant pushlock WAKE_FIRST 'pan:1: assertion violated' "$safety" ''
+mutant pushlock NEWER_LATE "$stuck" "$safety" -A
+mutant pushlock ANY_SHARER 'assertion violated ((OwnersInside==0)' "$safety" ''
+mutant pushlock COUNT_LOST 'assertion violated (Live[answer]&&(Sharers[answer]>0))' "$safety" ''
+mutant pushlock STORE_WORD 'pan:1: assertion violated' "$safety" ''
+mutant pushlock ANSWER_KEPT 'assertion violated (Live[answer]&&Live[top])' "$safety" ''
+mutant pushlock SHARER_PASSES 'pan:1: assertion violated' "$safety" ''
+
 echo "1..$count"
 [ "$failed" -eq 0 ]

@@ -24,7 +24,6 @@
 #define PF_EXECUTE 0x10
 
 /* NTSTATUS values that a bug check 0x1E reports as its first parameter ([MS-ERREF] 2.3.1). */
-#define STATUS_ACCESS_VIOLATION 0xC0000005u
 #define STATUS_ILLEGAL_INSTRUCTION 0xC000001Du
 #define STATUS_BREAKPOINT 0x80000003u
 #define STATUS_INTEGER_DIVIDE_BY_ZERO 0xC0000094u
@@ -97,7 +96,7 @@ static ULONG KiExceptionStatus(ULONG64 Vector)
     case EXCEPTION_INVALID_OPCODE:
         return STATUS_ILLEGAL_INSTRUCTION;
     case EXCEPTION_GENERAL_PROTECTION:
-        return STATUS_ACCESS_VIOLATION;
+        return (ULONG)STATUS_ACCESS_VIOLATION;
     default:
         return 0;
     }

@@ -138,6 +138,36 @@ INTRINSIC VOID __cpuidex(ULONG CpuInfo[4], ULONG Leaf, ULONG SubLeaf)
                      : "memory");
 }
 
+INTRINSIC VOID _xsetbv(ULONG Register, ULONG64 Value)
+{
+    __asm__ volatile("xsetbv" ::"c"(Register), "a"((ULONG)Value), "d"((ULONG)(Value >> 32))
+                     : "memory");
+}
+
+/* x87, SSE and more (SDM 1, chapters 10.5 and 13). Area: 512 bytes, 16-byte aligned; or for XSAVE
+ * the components of Mask in their standard places, 64-byte aligned. */
+INTRINSIC VOID _fxsave64(PVOID Area)
+{
+    __asm__ volatile("fxsave64 (%0)" ::"r"(Area) : "memory");
+}
+
+INTRINSIC VOID _fxrstor64(const VOID *Area)
+{
+    __asm__ volatile("fxrstor64 (%0)" ::"r"(Area) : "memory");
+}
+
+INTRINSIC VOID _xsave64(PVOID Area, ULONG64 Mask)
+{
+    __asm__ volatile("xsave64 (%0)" ::"r"(Area), "a"((ULONG)Mask), "d"((ULONG)(Mask >> 32))
+                     : "memory");
+}
+
+INTRINSIC VOID _xrstor64(const VOID *Area, ULONG64 Mask)
+{
+    __asm__ volatile("xrstor64 (%0)" ::"r"(Area), "a"((ULONG)Mask), "d"((ULONG)(Mask >> 32))
+                     : "memory");
+}
+
 INTRINSIC VOID __invlpg(PVOID Address)
 {
     __asm__ volatile("invlpg (%0)" ::"r"(Address) : "memory");
