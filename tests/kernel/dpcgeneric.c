@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * dpcgeneric.c - KeGenericCallDpc: once on every processor, together at the barrier, one winner, and
- * the call returns when all are done; from everywhere at once, among rendezvous and flushes. Law
- * L33; regression R-f; torture T9.
+ * dpcgeneric.c - KeGenericCallDpc: once on every processor, together at the barrier, one winner,
+ * and the call returns when all are done; from everywhere at once, among rendezvous and flushes.
+ * Law L33; regression R-f; torture T9.
  */
 #include "kt.h"
 

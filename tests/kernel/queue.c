@@ -529,8 +529,8 @@ static VOID ApcDoesNotEndTheWait(VOID)
     EndWorkers(1);
 }
 
-/* ------------------------------------------------------------------ Conservation: each insertion is
- * taken once, whatever times out, blocks, or puts back what it took. */
+/* ------------------------------------------------------------------ Conservation: each insertion
+ * is taken once, whatever times out, blocks, or puts back what it took. */
 
 #define STORM_JOBS 24
 #define STORM_LIMIT 3
