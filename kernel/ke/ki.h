@@ -108,6 +108,14 @@ FORCEINLINE VOID KiInitializeRankedSpinLock(PKSPIN_LOCK SpinLock, KI_LOCK_RANK R
     *SpinLock = KI_RANKED_SPIN_LOCK(Rank);
 }
 
+/* The turn that a processor waits for halted (spinhalt.c): itself, interrupts off; read by who
+ * releases. */
+typedef struct _KI_AWAITED_TICKET
+{
+    KI_SPIN_LOCK *volatile Lock;
+    volatile KI_TICKET Ticket;
+} KI_AWAITED_TICKET;
+
 /* ------------------------------------------------------------------ Threads. */
 
 /*
@@ -231,7 +239,7 @@ typedef struct _KTHREAD
 
     PVOID StartRoutine; /* KiInitializeThread's */
     PVOID StartContext;
-    VOID (*Reaper)
+    VOID(*Reaper)
     (struct _KTHREAD *Thread); /* NULL, or called when it has ended and no processor
                                                 uses its stack: at DISPATCH_LEVEL. Constant */
 } KTHREAD;
@@ -363,6 +371,9 @@ typedef struct DECLSPEC_ALIGN(64) _KPRCB
 
     /* Other processors: the rendezvous initiator; see ipi.c. */
     struct _KI_RENDEZVOUS *volatile Rendezvous DECLSPEC_ALIGN(64);
+
+    /* This processor; read by others when they release a lock. */
+    KI_AWAITED_TICKET Awaited DECLSPEC_ALIGN(64);
 
     /* Bug check: written by this processor in its NMI handler, read by the reporting one. */
     volatile LONG Frozen;

@@ -260,6 +260,11 @@ static BOOLEAN KiReadX2Apic(PCSTR Value, PKI_OPTIONS Options)
     return KiReadSwitch(Value, &Options->X2Apic);
 }
 
+static BOOLEAN KiReadLockHalt(PCSTR Value, PKI_OPTIONS Options)
+{
+    return KiReadSwitch(Value, &Options->LockHalt);
+}
+
 static BOOLEAN KiReadTsc(PCSTR Value, PKI_OPTIONS Options)
 {
     if (Value == NULL || strcmp(Value, "unstable") != 0)
@@ -345,6 +350,7 @@ static const KI_OPTION KiOptionTable[] = {
     {"fault", KiReadFault, "a name of " KI_TAKES_TEXT},
     {"trace", KiReadTrace, "on or off"},
     {"x2apic", KiReadX2Apic, "on or off"},
+    {"lockhalt", KiReadLockHalt, "on or off"},
     {"tsc", KiReadTsc, "unstable"},
     {"nic", KiReadNic, "e1000, e1000e, none or poll"},
     {"nic.gsi", KiReadNicGsi, "a number from 0 to " KI_QUOTE(KI_HIGHEST_GSI)},

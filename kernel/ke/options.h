@@ -53,6 +53,7 @@ typedef struct _KI_OPTIONS
     ULONG Console;                   /* console=; KI_CONSOLE_..., default both */
     KI_SWITCH Trace;                 /* trace= */
     KI_SWITCH X2Apic;                /* x2apic= */
+    KI_SWITCH LockHalt;              /* lockhalt=: who waits for a spin lock halts, or spins */
     BOOLEAN TscUnstable;             /* tsc=unstable: do not use it as the counter */
     KI_NIC Nic;                      /* nic= */
     CHAR NicName[16];                /* nic=, as written */

@@ -16,16 +16,35 @@
 #define KI_LOCK_TWIN(Twin, Lock) FALSE
 #endif
 
+/* spinhalt.c: whether waiters halt, chosen once when all processors run; how many do, counted by
+ * each of them. */
+extern BOOLEAN KiLocksHalt;
+extern volatile LONG KiHaltedWaiters;
+VOID KiChooseLockWait(VOID);
+/* Halts until it may be Ticket's turn; returns at once where nothing could end the halt. */
+VOID KiHaltForTicket(PKI_SPIN_LOCK Lock, KI_TICKET Ticket);
+/* Interrupts the processor that waits halted for that turn, if one does. */
+VOID KiWakeTicket(PKI_SPIN_LOCK Lock, KI_TICKET Serving);
+
+/* So often a waiter looks before it halts. */
+#define KI_SPINS_BEFORE_HALT 64
+
 /* Waits for this processor's turn. Out of line, so that the uncontended path reads straight
  * through; and static, so that the compiler sees which registers it leaves alone: a caller that
  * need not wait saves none for one that must. */
 static DECLSPEC_NOINLINE __attribute__((unused)) VOID KiWaitForTicket(PKI_SPIN_LOCK Lock,
                                                                       KI_TICKET Ticket)
 {
+    ULONG Spins = 0;
+
     /* pairs with: KiGiveTicket */
     while (__atomic_load_n(&Lock->Serving, __ATOMIC_ACQUIRE) != Ticket)
     {
         YieldProcessor();
+        if (++Spins % KI_SPINS_BEFORE_HALT == 0 && KiLocksHalt)
+        {
+            KiHaltForTicket(Lock, Ticket);
+        }
     }
 }
 
@@ -58,9 +77,19 @@ FORCEINLINE VOID KiDrawTicket(PKI_SPIN_LOCK Lock)
  * KiWaitForTicket */
 FORCEINLINE VOID KiGiveTicket(PKI_SPIN_LOCK Lock)
 {
+    KI_TICKET Serving = (KI_TICKET)(Lock->Serving + 1);
+
     KeMemoryBarrierWithoutFence(); /* pairs with: KiDrawTicket and KiWaitForTicket */
-    Lock->Serving++;
+    Lock->Serving = Serving;
     KeMemoryBarrierWithoutFence(); /* pairs with: none; it only keeps the store from waiting */
+    if (KiLocksHalt)
+    {
+        KeMemoryBarrier(); /* pairs with: KiHaltForTicket */
+        if (ReadNoFence(&KiHaltedWaiters) != 0)
+        {
+            KiWakeTicket(Lock, Serving);
+        }
+    }
 }
 
 /* KeAcquireSpinLockAtDpcLevel, and its partner, for the kernel itself. */

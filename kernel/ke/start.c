@@ -16,6 +16,7 @@
 #include <mi.h>
 
 #include "sched.h"
+#include "spinlock.h"
 
 #define TAG_PROCESSOR 'corP'
 #define READY_LIMIT_US 10000000
@@ -180,6 +181,7 @@ VOID KiStartAllProcessors(VOID)
     Count = KiNumberProcessors(Wanted);
     KiAwaitReady(Count);
     WriteULongRelease(&KiProcessorCount, Count);
+    KiChooseLockWait();
     KiStartTimes.Online = __rdtsc();
     KiLog(KiLogInfo, "%u CPUs online of %u listed; prepared in %llu us, started in %llu us", Count,
           HalpProcessorsListed, (Sent - Start) * 1000000 / HalpCounterFrequency,

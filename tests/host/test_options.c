@@ -126,9 +126,10 @@ static void EveryWordIsKnown(void **State)
     }
     assert_int_equal(KiExitReboot, KiExitDebug + 3);
     assert_int_equal(KiNicPoll, KiNicE1000 + 3);
-    assert_int_equal(Parse("trace=off x2apic=on console=fb,serial,fb"), 0);
+    assert_int_equal(Parse("trace=off x2apic=on lockhalt=off console=fb,serial,fb"), 0);
     assert_int_equal(Options.Trace, KiSwitchOff);
     assert_int_equal(Options.X2Apic, KiSwitchOn);
+    assert_int_equal(Options.LockHalt, KiSwitchOff);
     assert_int_equal(Options.Console, KI_CONSOLE_SERIAL | KI_CONSOLE_FRAMEBUFFER);
     assert_int_equal(Parse("console=serial"), 0);
     assert_int_equal(Options.Console, KI_CONSOLE_SERIAL);
@@ -203,7 +204,7 @@ static void BadValuesAreRefused(void **State)
                  "seed=0x10000000000000000 seed=1f seed=1a seed=0x1g seed=0x/ exit exit= "
                  "exit=debugger exit=DEBUG log= log=4 "
                  "console console= console=serial, console=,fb console=vga console=serialfb "
-                 "trace trace= trace=yes x2apic=1 tsc tsc= test= bench= verifier= fault= "
+                 "trace trace= trace=yes x2apic=1 lockhalt=1 tsc tsc= test= bench= verifier= fault= "
                  "nic nic= nic=e100 nic=e1000e1 nic.gsi= nic.gsi=-1 ip ip= ip=1.2.3.4 ip=1.2.3.4/ "
                  "ip=1.2.3.4/33 ip=1.2.3.4.5/8 ip=1.2.3/8 ip=1.2.3.256/8 ip=1..3.4/8 "
                  "ip=1.2.3.4/8x ip=0.0.0.0/8 ip=127.0.0.1/8 ip=224.0.0.1/8 ip=255.255.255.255/32 "

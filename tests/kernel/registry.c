@@ -24,6 +24,9 @@
     Suite(KtDpcQueueSuite)                                                                         \
     Suite(KtDpcStormSuite)                                                                         \
     Suite(KtDpcRaceSuite)                                                                          \
+    Suite(KtEventSuite)                                                                            \
+    Suite(KtMutexSuite)                                                                            \
+    Suite(KtSemaphoreSuite)                                                                        \
     Suite(KtExMutexSuite)                                                                          \
     Suite(KtExSharedSuite)                                                                         \
     Suite(KtExRwSpinSuite)                                                                         \

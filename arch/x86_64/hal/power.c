@@ -84,13 +84,20 @@ VOID HalpPowerOff(VOID)
     KiLog(KiLogWarning, "power-off needs ACPI's AML, which this kernel lacks: halting");
 }
 
+BOOLEAN HalpIsUnderHypervisor(VOID)
+{
+    ULONG Info[4];
+
+    __cpuidex(Info, 1, 0);
+    return Info[2] >> 31;
+}
+
 PCSTR HalpHypervisorName(VOID)
 {
     ULONG Info[4];
     CHAR Name[13] = {0};
 
-    __cpuidex(Info, 1, 0);
-    if (!(Info[2] & (1u << 31)))
+    if (!HalpIsUnderHypervisor())
     {
         return "bare metal";
     }

@@ -207,3 +207,5 @@ DECLSPEC_NORETURN VOID HalpHalt(VOID);
 
 /* "TCG", "KVM", ... or "bare metal", and the processor's name. */
 PCSTR HalpHypervisorName(VOID);
+/* Whether CPUID says that there is one. */
+BOOLEAN HalpIsUnderHypervisor(VOID);
