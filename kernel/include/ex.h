@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ex.h - executive services: the pool, and the executive's locks (exlock.h).
+ * ex.h - executive services: the pool, the executive's locks (exlock.h), lists (exlist.h).
  */
 #pragma once
 
@@ -28,4 +28,5 @@ VOID ExFreePoolWithTag(PVOID P, ULONG Tag);
 _IRQL_requires_max_(DISPATCH_LEVEL)
 VOID ExFreePool(PVOID P);
 
+#include <exlist.h>
 #include <exlock.h>

@@ -26,6 +26,7 @@ static const PCSTR KiTwinNames[KiTwinMaximum] = {
     [KiTwinPushAnySharer] = "push-any-sharer",
     [KiTwinResourceBarges] = "resource-barges",
     [KiTwinRundownNoWait] = "rundown-no-wait",
+    [KiTwinSlistNoSequence] = "slist-no-sequence",
 };
 
 /* Advanced by any processor without order: it only has to vary. */

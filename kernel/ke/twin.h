@@ -27,6 +27,7 @@ typedef enum _KI_TWIN
     KiTwinPushAnySharer,   /* ex/pushlock.c: the first sharer to leave hands over       */
     KiTwinResourceBarges,  /* ex/resource.c: new sharers overtake who waits exclusively */
     KiTwinRundownNoWait,   /* ex/rundown.c: the wait does not wait                      */
+    KiTwinSlistNoSequence, /* ex/slist.c: a change leaves the sequence alone            */
     KiTwinMaximum
 } KI_TWIN_ID;
 

@@ -27,6 +27,7 @@
     Suite(KtEventSuite)                                                                            \
     Suite(KtMutexSuite)                                                                            \
     Suite(KtSemaphoreSuite)                                                                        \
+    Suite(KtExListSuite)                                                                           \
     Suite(KtExMutexSuite)                                                                          \
     Suite(KtExSharedSuite)                                                                         \
     Suite(KtExRwSpinSuite)                                                                         \
