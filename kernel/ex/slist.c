@@ -8,10 +8,10 @@
  *     flush    (f, d, q) -> (NULL, 0, q + 1)
  * Between the read of f.Next and the exchange, f may have been taken out, others too, and f pushed
  * again: the same first, perhaps the same depth, and another Next. The sequence is different then:
- * it has 48 bits, and nobody sleeps through 2^48 changes. The head is read in two halves; if they do
- * not belong together the exchange fails. f may be somebody else's by the time f.Next is read: so
- * its memory must stay mapped, as the pool's does, and the value is used only if the exchange says
- * that f was first all the time. The exchange is a full barrier.
+ * it has 48 bits, and nobody sleeps through 2^48 changes. The head is read in two halves; if they
+ * do not belong together the exchange fails. f may be somebody else's by the time f.Next is read:
+ * so its memory must stay mapped, as the pool's does, and the value is used only if the exchange
+ * says that f was first all the time. The exchange is a full barrier.
  * Microsoft: "Singly and Doubly Linked Lists". Intel SDM 2A CMPXCHG16B. Law L81.
  */
 #include <ex.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ex.h - executive services: the pool, the executive's locks (exlock.h), lists (exlist.h).
+ * ex.h - executive services: the pool, work for system worker threads, locks (exlock.h), lists
+ * (exlist.h).
  */
 #pragma once
 
@@ -27,6 +28,40 @@ _IRQL_requires_max_(DISPATCH_LEVEL)
 VOID ExFreePoolWithTag(PVOID P, ULONG Tag);
 _IRQL_requires_max_(DISPATCH_LEVEL)
 VOID ExFreePool(PVOID P);
+
+/* ------------------------------------------------------------------ Work items ("System Worker
+ * Threads"): a call at PASSIVE_LEVEL, asked for at DISPATCH_LEVEL. Device drivers use those of
+ * io.h. */
+
+/* At PASSIVE_LEVEL, in a system thread of the queue's priority. */
+typedef VOID WORKER_THREAD_ROUTINE(PVOID Parameter);
+typedef WORKER_THREAD_ROUTINE *PWORKER_THREAD_ROUTINE;
+
+typedef struct _WORK_QUEUE_ITEM
+{
+    LIST_ENTRY List; /* Flink is NULL while it is in no queue */
+    PWORKER_THREAD_ROUTINE WorkerRoutine;
+    PVOID Parameter;
+} WORK_QUEUE_ITEM, *PWORK_QUEUE_ITEM;
+
+typedef enum _WORK_QUEUE_TYPE
+{
+    CriticalWorkQueue,      /* priority 13 */
+    DelayedWorkQueue,       /* priority 12 */
+    HyperCriticalWorkQueue, /* priority 15 */
+    MaximumWorkQueue
+} WORK_QUEUE_TYPE;
+
+/* Any IRQL. */
+#define ExInitializeWorkItem(Item, Routine, Context)                                               \
+    ((Item)->WorkerRoutine = (Routine), (Item)->Parameter = (Context), (Item)->List.Flink = NULL,  \
+     (VOID)0)
+
+/* Has the item's routine called once. From then on the item is out of the queue, before the call,
+ * so the routine may free it or queue it again. Bug check 0xE4 (WORKER_INVALID) for one that is
+ * queued already (1), a queue that does not exist (6), no routine (7). */
+_IRQL_requires_max_(DISPATCH_LEVEL)
+VOID ExQueueWorkItem(_Inout_ PWORK_QUEUE_ITEM WorkItem, WORK_QUEUE_TYPE QueueType);
 
 #include <exlist.h>
 #include <exlock.h>

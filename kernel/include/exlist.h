@@ -8,7 +8,7 @@
 #include <ke.h>
 
 /* ------------------------------------------------------------------ Lists under a spin lock, which
- * is for these routines alone, initialized by KeInitializeSpinLock. Entries and head are nonpaged. */
+ * is for these routines alone, initialized by KeInitializeSpinLock. Entries and head: nonpaged. */
 
 /* Put ListEntry first / last; return what was first / last before, NULL for an empty list. */
 PLIST_ENTRY ExInterlockedInsertHeadList(_Inout_ PLIST_ENTRY ListHead, _Inout_ PLIST_ENTRY ListEntry,
@@ -26,7 +26,7 @@ PSINGLE_LIST_ENTRY ExInterlockedPushEntryList(_Inout_ PSINGLE_LIST_ENTRY ListHea
 PSINGLE_LIST_ENTRY ExInterlockedPopEntryList(_Inout_ PSINGLE_LIST_ENTRY ListHead,
                                              _Inout_ PKSPIN_LOCK Lock);
 
-/* ------------------------------------------------------------------ Sequenced lists: last in, first
+/* ----------------------------------------------------------------- Sequenced lists: last in, first
  * out, by one compare-exchange of the whole head. See kernel/ex/slist.c. */
 
 typedef struct DECLSPEC_ALIGN(16) _SLIST_ENTRY

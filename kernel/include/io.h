@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <ex.h>
 #include <ke.h>
 #include <ntdef.h>
 #include <sal.h>
@@ -187,6 +188,7 @@ typedef struct _IRP
     CHAR StackCount;
     CHAR CurrentLocation;    /* counts down; StackCount + 1 before the first call */
     volatile LONG Completed; /* set once by IoCompleteRequest                     */
+    KEVENT Returned;         /* private: it has come back                         */
     IO_STACK_LOCATION Stack[IRP_MAXIMUM_STACK];
 } IRP, *PIRP;
 
@@ -226,7 +228,7 @@ NTSTATUS IoCallDriver(struct _DEVICE_OBJECT *DeviceObject, _Inout_ PIRP Irp);
 _IRQL_requires_max_(DISPATCH_LEVEL)
 VOID IoCompleteRequest(PIRP Irp, CHAR PriorityBoost);
 
-/* Copies the stack location down, calls the lower driver, returns when it has completed the IRP:
+/* Copies the stack location down, calls the lower driver, waits until it has completed the IRP:
  * TRUE, or FALSE if there is no stack location left. The caller still owns the IRP and must
  * complete it. */
 _IRQL_requires_(PASSIVE_LEVEL)
@@ -314,6 +316,41 @@ VOID IoDetachDevice(_Inout_ PDEVICE_OBJECT TargetDevice);
 /* The DPC that every device object contains ("DpcForIsr Routines"). */
 VOID IoInitializeDpcRequest(PDEVICE_OBJECT DeviceObject, PIO_DPC_ROUTINE DpcRoutine);
 VOID IoRequestDpc(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context);
+
+/* ------------------------------------------------------------------ Work items ("System Worker
+ * Threads"): a driver's call at PASSIVE_LEVEL, asked for at DISPATCH_LEVEL. */
+
+typedef struct _IO_WORKITEM *PIO_WORKITEM;
+
+/* At PASSIVE_LEVEL. The item is out of its queue: the routine may free it or queue it again. */
+typedef VOID IO_WORKITEM_ROUTINE(PDEVICE_OBJECT DeviceObject, PVOID Context);
+typedef IO_WORKITEM_ROUTINE *PIO_WORKITEM_ROUTINE;
+typedef VOID IO_WORKITEM_ROUTINE_EX(PVOID IoObject, PVOID Context, PIO_WORKITEM IoWorkItem);
+typedef IO_WORKITEM_ROUTINE_EX *PIO_WORKITEM_ROUTINE_EX;
+
+/* A work item for DeviceObject; NULL if there is no memory. */
+_IRQL_requires_max_(DISPATCH_LEVEL)
+_Must_inspect_result_ PIO_WORKITEM IoAllocateWorkItem(PDEVICE_OBJECT DeviceObject);
+/* Frees it. Bug check 0xE4 (2) if it is queued. */
+_IRQL_requires_max_(DISPATCH_LEVEL)
+VOID IoFreeWorkItem(PIO_WORKITEM IoWorkItem);
+
+/* The same for memory of the driver's own, IoSizeofWorkItem() bytes of it, nonpaged. IoObject: its
+ * driver or device object. */
+ULONG IoSizeofWorkItem(VOID);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+VOID IoInitializeWorkItem(PVOID IoObject, PIO_WORKITEM IoWorkItem);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+VOID IoUninitializeWorkItem(PIO_WORKITEM IoWorkItem);
+
+/* Has the routine called once. Bug check 0xE4 (1) if the item is queued already. The device must
+ * not be deleted before the routine has returned. */
+_IRQL_requires_max_(DISPATCH_LEVEL)
+VOID IoQueueWorkItem(PIO_WORKITEM IoWorkItem, PIO_WORKITEM_ROUTINE WorkerRoutine,
+                     WORK_QUEUE_TYPE QueueType, _In_opt_ PVOID Context);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+VOID IoQueueWorkItemEx(PIO_WORKITEM IoWorkItem, PIO_WORKITEM_ROUTINE_EX WorkerRoutine,
+                       WORK_QUEUE_TYPE QueueType, _In_opt_ PVOID Context);
 
 /* ------------------------------------------------------------------ Connecting interrupts. */
 

@@ -238,7 +238,7 @@ typedef enum _KDPC_IMPORTANCE
 /* Opaque to drivers. Everything but DpcData belongs to whoever inserts; see kernel/ke/dpc.c. */
 typedef struct _KDPC
 {
-    UCHAR Type;
+    UCHAR Type; /* DpcObject or ThreadedDpcObject; constant */
     UCHAR Importance;
     volatile USHORT Number; /* target processor index, or KI_DPC_UNTARGETED */
     LIST_ENTRY DpcListEntry;
@@ -251,6 +251,14 @@ typedef struct _KDPC
 
 /* Makes an untargeted DPC of medium importance. Any IRQL. */
 VOID KeInitializeDpc(_Out_ PRKDPC Dpc, PKDEFERRED_ROUTINE DeferredRoutine, PVOID DeferredContext);
+
+/* Makes a threaded DPC, untargeted: it runs in a thread of priority 31 of its processor, at
+ * PASSIVE_LEVEL, one after the other; ordinary DPCs preempt it. The same rules hold for its routine
+ * as for any DPC's: on other systems it may run at DISPATCH_LEVEL. All routines for DPCs take it.
+ * Importance High means the head of the queue, all others its tail. Any IRQL. Microsoft:
+ * "Introduction to Threaded DPCs". */
+VOID KeInitializeThreadedDpc(_Out_ PRKDPC Dpc, PKDEFERRED_ROUTINE DeferredRoutine,
+                             PVOID DeferredContext);
 
 /* Queues the DPC. TRUE if this call queued it; FALSE if it was queued already, and then nothing
  * changes, the arguments included. Any IRQL. */
@@ -270,12 +278,49 @@ VOID KeSetTargetProcessorDpc(_Inout_ PRKDPC Dpc, CHAR Number);
 /* The same for any group; STATUS_INVALID_PARAMETER if there is no such active processor. */
 NTSTATUS KeSetTargetProcessorDpcEx(_Inout_ PKDPC Dpc, PPROCESSOR_NUMBER ProcNumber);
 
-/* Returns when every DPC queued before the call, on any processor, has returned. */
+/* Waits until every DPC queued before the call, on any processor, threaded ones included, has
+ * returned. Not from a threaded DPC. */
 _IRQL_requires_(PASSIVE_LEVEL)
 VOID KeFlushQueuedDpcs(VOID);
 
-/* TRUE while this processor runs a DPC routine. Any IRQL. */
+/* TRUE while this processor runs an ordinary DPC's routine. Any IRQL. */
 BOOLEAN KeIsExecutingDpc(VOID);
+
+/* The DPC watchdog: a DPC that runs for too long, or DPCs without a pause for too long, stop the
+ * machine with DPC_WATCHDOG_VIOLATION. All in clock ticks. */
+typedef struct _KDPC_WATCHDOG_INFORMATION
+{
+    ULONG DpcTimeLimit;     /* what one DPC may take; 0: any time          */
+    ULONG DpcTimeCount;     /* what is left of it to the current DPC       */
+    ULONG DpcWatchdogLimit; /* the same for DPCs one after the other       */
+    ULONG DpcWatchdogCount;
+    ULONG Reserved;
+} KDPC_WATCHDOG_INFORMATION, *PKDPC_WATCHDOG_INFORMATION;
+
+/* STATUS_UNSUCCESSFUL if this processor is not running a DPC. */
+_IRQL_requires_min_(DISPATCH_LEVEL)
+NTSTATUS KeQueryDpcWatchdogInformation(_Out_ PKDPC_WATCHDOG_INFORMATION WatchdogInformation);
+
+/* TRUE: a loop at DISPATCH_LEVEL should make a pause - lower the IRQL; in a DPC, leave the rest to a
+ * thread. */
+_IRQL_requires_min_(DISPATCH_LEVEL)
+LOGICAL KeShouldYieldProcessor(VOID);
+
+/* A DPC on every processor at once. Exported, undocumented, real meaning. Routine runs once on each
+ * active processor, at DISPATCH_LEVEL, with DeferredContext Context; it must call
+ * KeSignalCallDpcDone once, last of all, and the call returns when all have. Calls by several
+ * threads take turns. */
+_IRQL_requires_max_(APC_LEVEL)
+VOID KeGenericCallDpc(PKDEFERRED_ROUTINE Routine, PVOID Context);
+
+/* For its routine: done. SystemArgument1: the routine's. */
+_IRQL_requires_(DISPATCH_LEVEL)
+VOID KeSignalCallDpcDone(PVOID SystemArgument1);
+
+/* For its routine: returns when all processors have called, TRUE on exactly one of them. May be
+ * called again. SystemArgument2: the routine's. */
+_IRQL_requires_(DISPATCH_LEVEL)
+LOGICAL KeSignalCallDpcSynchronize(PVOID SystemArgument2);
 
 /* ------------------------------------------------------------------ Interrupts ("Introduction to
  * Interrupt Service Routines"). Connecting is in io.h. */

@@ -46,6 +46,11 @@ KPRIORITY KeQueryPriorityThread(_In_ PKTHREAD Thread);
 _IRQL_requires_(PASSIVE_LEVEL)
 LONG KeSetBasePriorityThread(_Inout_ PKTHREAD Thread, LONG Increment);
 
+/* Gives way to another ready thread of at least the same priority: STATUS_SUCCESS, or
+ * STATUS_NO_YIELD_PERFORMED if there is none. Exported, undocumented, real meaning. */
+_IRQL_requires_max_(APC_LEVEL)
+NTSTATUS ZwYieldExecution(VOID);
+
 /* ------------------------------------------------------------------ Affinity: where the calling
  * thread may run. */
 
@@ -82,8 +87,8 @@ VOID KeEnterGuardedRegion(VOID);
 _IRQL_requires_max_(APC_LEVEL)
 VOID KeLeaveGuardedRegion(VOID);
 
-/* TRUE: in a critical or guarded region, or at APC_LEVEL or above / in a guarded region, or at
- * APC_LEVEL or above. */
+/* TRUE: in a critical or guarded region, whatever the IRQL / in a guarded region, or at APC_LEVEL or
+ * above. */
 _IRQL_requires_max_(DISPATCH_LEVEL)
 BOOLEAN KeAreApcsDisabled(VOID);
 _IRQL_requires_max_(DISPATCH_LEVEL)
@@ -148,34 +153,43 @@ _IRQL_requires_max_(DISPATCH_LEVEL)
 BOOLEAN KeRemoveQueueApc(_Inout_ PRKAPC Apc);
 
 /* ------------------------------------------------------------------ Extended registers ("Using
- * Floating Point or MMX in a WDM Driver"): the kernel itself uses none. */
+ * Floating Point or MMX in a WDM Driver"): x87, SSE, AVX. The kernel itself uses none; a driver
+ * that does saves before and restores after. Both structures are opaque. */
 
 typedef struct _KFLOATING_SAVE
 {
-    PVOID Area; /* from the pool */
+    PVOID State; /* in the pool: see kernel/ke/xstate.c */
 } KFLOATING_SAVE, *PKFLOATING_SAVE;
 
 typedef struct _XSTATE_SAVE
 {
-    PVOID Area; /* from the pool: the caller's registers */
-    struct _XSTATE_SAVE *Previous;
-    struct _KTHREAD *Thread; /* NULL in a DPC */
+    PVOID State; /* the same */
 } XSTATE_SAVE, *PXSTATE_SAVE;
 
-#define XSTATE_MASK_LEGACY_FLOATING_POINT 0x1ull
-#define XSTATE_MASK_LEGACY_SSE 0x2ull
+#define XSTATE_MASK_LEGACY_FLOATING_POINT 0x1ull /* x87, MMX */
+#define XSTATE_MASK_LEGACY_SSE 0x2ull            /* XMM0 to XMM15, MXCSR */
 #define XSTATE_MASK_LEGACY 0x3ull
-#define XSTATE_MASK_GSSE 0x4ull
+#define XSTATE_MASK_GSSE 0x4ull /* AVX: the upper halves of YMM0 to YMM15 */
 #define XSTATE_MASK_AVX XSTATE_MASK_GSSE
 
-/* Saves the caller's extended registers and lets him use those of Mask until the restore, in the
- * same context, however often his thread is preempted or moved. STATUS_INSUFFICIENT_RESOURCES;
- * STATUS_NOT_SUPPORTED for components that this machine has not. */
+/* The bits of FeatureMask whose registers may be used on this machine. Any IRQL. */
+ULONG64 RtlGetEnabledExtendedFeatures(ULONG64 FeatureMask);
+
+/* Saves the caller's extended registers and lets him use those of Mask until the restore, however
+ * often his thread is preempted or moved meanwhile. They begin empty, with default control words:
+ * round to nearest, all exceptions masked. STATUS_INSUFFICIENT_RESOURCES; STATUS_NOT_SUPPORTED if
+ * Mask has more than RtlGetEnabledExtendedFeatures grants. */
 _IRQL_requires_max_(DISPATCH_LEVEL)
 NTSTATUS KeSaveExtendedProcessorState(ULONG64 Mask, _Out_ PXSTATE_SAVE XStateSave);
+
+/* Gives the caller back what the save saved. In the thread or DPC that saved it, at the same IRQL,
+ * the last saved first: anything else is bug check 0xE7 (INVALID_FLOATING_POINT_STATE), and so is
+ * the end of a thread or DPC that has not restored. */
 _IRQL_requires_max_(DISPATCH_LEVEL)
-VOID KeRestoreExtendedProcessorState(PXSTATE_SAVE XStateSave);
+VOID KeRestoreExtendedProcessorState(_In_ PXSTATE_SAVE XStateSave);
+
+/* The same for Mask XSTATE_MASK_LEGACY. KeRestoreFloatingPointState returns STATUS_SUCCESS. */
 _IRQL_requires_max_(DISPATCH_LEVEL)
 NTSTATUS KeSaveFloatingPointState(_Out_ PKFLOATING_SAVE FloatSave);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTSTATUS KeRestoreFloatingPointState(PKFLOATING_SAVE FloatSave);
+NTSTATUS KeRestoreFloatingPointState(_In_ PKFLOATING_SAVE FloatSave);

@@ -157,13 +157,13 @@ typedef enum _TIMER_TYPE
 typedef struct _KTIMER
 {
     DISPATCHER_HEADER Header;
-    RTLP_HEAP_NODE HeapNode; /* Key: when it is due, in 100 ns units of interrupt time            */
-    volatile ULONG Processor; /* whose timers it belongs to: that processor's timer lock guards   */
-    BOOLEAN Inserted;         /* everything here; see kernel/ke/timer.c                           */
-    BOOLEAN Absolute;         /* due at a system time: moves when the clock is set                */
-    ULONG Period;             /* ms; 0: once                                                      */
-    ULONG TolerableDelay;     /* ms */
-    LONGLONG DueSystemTime;   /* if Absolute */
+    RTLP_HEAP_NODE HeapNode;  /* Key: when it expires, in 100 ns units of interrupt time         */
+    volatile ULONG Processor; /* whose timers it belongs to: that processor's timer lock guards */
+    BOOLEAN Inserted;         /* everything here; see kernel/ke/timer.c                         */
+    BOOLEAN Absolute;         /* due at a system time: moves when the clock is set              */
+    ULONG Period;             /* ms; 0: once                                                    */
+    ULONG TolerableDelay;     /* ms                                                             */
+    ULONG64 DueTime; /* as it was asked for: system time if Absolute, else interrupt time */
     struct _KDPC *Dpc;
 } KTIMER, *PKTIMER, *PRKTIMER;
 
@@ -185,8 +185,8 @@ _IRQL_requires_max_(DISPATCH_LEVEL)
 BOOLEAN KeSetCoalescableTimer(_Inout_ PKTIMER Timer, LARGE_INTEGER DueTime, ULONG Period,
                               ULONG TolerableDelay, struct _KDPC *Dpc);
 
-/* TRUE if it was set: neither that setting nor its DPC happens any more. Waits for nothing: an
- * earlier DPC of it may be running. */
+/* TRUE if it was set: it is not signaled and queues no DPC any more. Waits for nothing: a DPC that
+ * an earlier period has queued may be on its way or running (KeFlushQueuedDpcs waits for that). */
 _IRQL_requires_max_(DISPATCH_LEVEL)
 BOOLEAN KeCancelTimer(_Inout_ PKTIMER Timer);
 
@@ -275,9 +275,10 @@ typedef struct _KQUEUE
 {
     DISPATCHER_HEADER Header;  /* SignalState: entries in the list                             */
     LIST_ENTRY EntryListHead;  /* Header.Lock                                                  */
-    ULONG CurrentCount;        /* threads that took an entry and are not waiting; Header.Lock  */
+    ULONG CurrentCount;        /* associated threads that are not waiting; Header.Lock         */
     ULONG MaximumCount;        /* constant                                                     */
     LIST_ENTRY ThreadListHead; /* threads associated with it; Header.Lock                      */
+    BOOLEAN Abandoned;         /* run down; Header.Lock                                        */
 } KQUEUE, *PKQUEUE, *PRKQUEUE;
 
 /* Count: how many threads may run at a time; 0: as many as there are processors. */
@@ -291,14 +292,18 @@ LONG KeInsertQueue(_Inout_ PRKQUEUE Queue, _Inout_ PLIST_ENTRY Entry);
 _IRQL_requires_max_(DISPATCH_LEVEL)
 LONG KeInsertHeadQueue(_Inout_ PRKQUEUE Queue, _Inout_ PLIST_ENTRY Entry);
 
-/* Takes the first entry, waiting for one if needed. The address is STATUS_TIMEOUT, STATUS_USER_APC
- * or STATUS_ABANDONED (the queue is being run down) if there is none. */
-_IRQL_requires_max_(APC_LEVEL)
+/* Takes the first entry, waiting for one if needed; Timeout as in KeWaitForSingleObject. The
+ * address is STATUS_TIMEOUT or STATUS_ABANDONED (the queue has been run down) if there is none;
+ * never STATUS_USER_APC here. From now on the caller counts among the queue's threads, until it
+ * takes from another queue, ends, or the queue is run down. IRQL <= APC_LEVEL; <= DISPATCH_LEVEL
+ * if *Timeout is 0. */
+_IRQL_requires_max_(DISPATCH_LEVEL)
 PLIST_ENTRY KeRemoveQueue(_Inout_ PRKQUEUE Queue, KPROCESSOR_MODE WaitMode,
                           _In_opt_ PLARGE_INTEGER Timeout);
 
-/* Ends all waits for it and returns its entries, a circular list without a head, or NULL. */
-_IRQL_requires_(PASSIVE_LEVEL)
+/* Ends all waits for it, and its association with any thread, and returns its entries, a circular
+ * list without a head, or NULL. Its memory may be freed then, if nobody calls for it any more. */
+_IRQL_requires_max_(DISPATCH_LEVEL)
 PLIST_ENTRY KeRundownQueue(_Inout_ PRKQUEUE Queue);
 
 /* Number of entries. */

@@ -22,7 +22,7 @@ typedef uint8_t UCHAR, *PUCHAR, BOOLEAN, *PBOOLEAN;
 typedef int16_t SHORT, *PSHORT;
 typedef uint16_t USHORT, *PUSHORT;
 typedef int32_t LONG, *PLONG;
-typedef uint32_t ULONG, *PULONG;
+typedef uint32_t ULONG, *PULONG, LOGICAL, *PLOGICAL;
 typedef long long LONGLONG, LONG64, *PLONGLONG, *PLONG64;
 typedef unsigned long long ULONGLONG, ULONG64, *PULONGLONG, *PULONG64;
 typedef unsigned long long ULONG_PTR, *PULONG_PTR;

@@ -100,3 +100,5 @@ typedef struct _RTLP_HEAP_NODE
 
 VOID RtlpInsertHeap(_Inout_ PRTLP_HEAP_NODE *Root, _Inout_ PRTLP_HEAP_NODE Node);
 VOID RtlpRemoveHeap(_Inout_ PRTLP_HEAP_NODE *Root, _Inout_ PRTLP_HEAP_NODE Node);
+/* Takes all nodes out; returns them chained by Sibling, in no order. */
+PRTLP_HEAP_NODE RtlpUnravelHeap(_Inout_ PRTLP_HEAP_NODE *Root);

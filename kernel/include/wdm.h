@@ -8,6 +8,8 @@
 #include <rtl.h>
 #include <interlocked.h>
 #include <ke.h>
+#include <ob.h>
+#include <ps.h>
 #include <ex.h>
 #include <mm.h>
 #include <io.h>

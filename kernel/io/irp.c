@@ -6,16 +6,18 @@
  * takes it one down, and 0 is below the bottom. An IRP belongs to whoever holds it last: a driver
  * that passed it on may not touch it before it comes back, and IoCompleteRequest gives it back.
  *
- * Completed is how it comes back: (0) -> (1) by IoCompleteRequest, once, its last access to the
- * IRP; a waiter spins on it and sets it to 0 again before it owns the IRP. There are no wait
- * objects yet, so a wait is a PAUSE loop at PASSIVE_LEVEL, where DPCs and interrupts go on and may
- * complete the IRP. It has no end, as Microsoft's has none: until the IRP comes back its memory and
- * its buffers are the lower driver's, and no status could say that safely. Each 10 seconds it names
- * the device that holds the IRP. Microsoft: "Handling IRPs", "IoForwardIrpSynchronously".
+ * How it comes back, as (Completed, Returned):
+ *     (0, reset) -> (1, reset) -> (1, set)   IoCompleteRequest, once; setting the event is its last
+ *                                            access to the IRP
+ *     (1, set) -> (1, reset) -> (0, reset)   the waiter, who owns the IRP now: the event is a
+ *                                            synchronization event, so his wait resets it
+ * The wait has no end, as Microsoft's has none: until the IRP comes back its memory and its buffers
+ * are the lower driver's, and no status could say that safely. Each 10 seconds it names the driver
+ * that holds the IRP. Microsoft: "Handling IRPs", "IoForwardIrpSynchronously".
  */
 #include "iop.h"
 
-#define IOP_REPORT_INTERVAL (10 * 10000000ull) /* 100 ns units */
+#define IOP_REPORT_INTERVAL_SECONDS 10
 
 /* IoAllocateIrp - see io.h. ChargeQuota is for processes, and there are none. */
 PIRP IoAllocateIrp(CHAR StackSize, BOOLEAN ChargeQuota)
@@ -34,6 +36,7 @@ PIRP IoAllocateIrp(CHAR StackSize, BOOLEAN ChargeQuota)
     {
         Irp->StackCount = StackSize;
         Irp->CurrentLocation = (CHAR)(StackSize + 1);
+        KeInitializeEvent(&Irp->Returned, SynchronizationEvent, FALSE);
     }
     return Irp;
 }
@@ -63,45 +66,37 @@ NTSTATUS IoCallDriver(PDEVICE_OBJECT DeviceObject, PIRP Irp)
 }
 
 /* IoCompleteRequest - see io.h. Completing an IRP that is complete already stops the machine with
- * MULTIPLE_IRP_COMPLETE_REQUESTS (0x44). No thread waits yet, so there is nobody to boost. */
+ * MULTIPLE_IRP_COMPLETE_REQUESTS (0x44). */
 VOID IoCompleteRequest(PIRP Irp, CHAR PriorityBoost)
 {
-    UNREFERENCED_PARAMETER(PriorityBoost);
     KI_ASSERT_IRQL_MAX(DISPATCH_LEVEL);
     KI_ASSERT_VALUES(Irp->IoStatus.Status != STATUS_PENDING, Irp, Irp->IoStatus.Status);
 
-    /* (0) -> (1); pairs with: IopCallAndWait */
+    /* (0, reset) -> (1, reset) */
     if (InterlockedExchange(&Irp->Completed, 1) != 0)
     {
         KeBugCheckEx(MULTIPLE_IRP_COMPLETE_REQUESTS, (ULONG_PTR)Irp, 0, 0, 0);
     }
+    KeSetEvent(&Irp->Returned, PriorityBoost, FALSE); /* (1, reset) -> (1, set) */
 }
 
 /* Sends the IRP and returns when it has come back; it is the caller's again. DeviceObject may be
  * gone by then: removing it is one of the things an IRP can ask for. */
 static VOID IopCallAndWait(PDEVICE_OBJECT DeviceObject, PIRP Irp)
 {
+    LARGE_INTEGER Interval = {.QuadPart = IOP_REPORT_INTERVAL_SECONDS * -10000000ll};
     PCSTR DriverName = DeviceObject->DriverObject->DriverName;
-    ULONGLONG Start = KeQueryInterruptTime();
-    ULONGLONG NextReport = Start + IOP_REPORT_INTERVAL;
+    ULONG Seconds = 0;
 
     IoCallDriver(DeviceObject, Irp);
-
-    /* pairs with: IoCompleteRequest */
-    while (ReadAcquire(&Irp->Completed) == 0)
+    while (KeWaitForSingleObject(&Irp->Returned, Executive, KernelMode, FALSE, &Interval) ==
+           STATUS_TIMEOUT)
     {
-        ULONGLONG Now = KeQueryInterruptTime();
-
-        if (Now >= NextReport)
-        {
-            KiLog(KiLogWarning, "io: the driver \"%s\" or one below it has held an IRP for %llu s",
-                  DriverName, (Now - Start) / 10000000);
-            KiLogDrain();
-            NextReport = Now + IOP_REPORT_INTERVAL;
-        }
-        YieldProcessor();
+        Seconds += IOP_REPORT_INTERVAL_SECONDS;
+        KiLog(KiLogWarning, "io: the driver \"%s\" or one below it has held an IRP for %u s",
+              DriverName, Seconds);
     }
-    WriteNoFence(&Irp->Completed, 0); /* (1) -> (0) */
+    WriteNoFence(&Irp->Completed, 0); /* (1, reset) -> (0, reset) */
 }
 
 /* IoForwardIrpSynchronously - see io.h. */

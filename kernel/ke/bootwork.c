@@ -7,6 +7,9 @@
 #include <arch/mmu.h>
 #include <iop.h>
 #include <mi.h>
+#include <obp.h>
+#include <psp.h>
+#include <work.h>
 
 #include "clock.h"
 #include "log.h"
@@ -48,6 +51,10 @@ VOID KiBootWork(PVOID Context)
     BOOLEAN Passed = TRUE;
 
     KiStartLogWriter();
+    KiStartDpcThreads();
+    ObpInitialize();
+    PspInitialize();
+    ExpInitializeWorkers();
     KiFinishTime();
     HalpInitializePci();
     IopFirmwareIsEfi = BootInfo->Efi;

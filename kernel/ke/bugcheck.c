@@ -50,6 +50,7 @@ static const struct
     {                                                                                              \
         Code, #Code                                                                                \
     }
+    NAME(APC_INDEX_MISMATCH),
     NAME(IRQL_NOT_GREATER_OR_EQUAL),
     NAME(IRQL_NOT_LESS_OR_EQUAL),
     NAME(SPIN_LOCK_ALREADY_OWNED),
@@ -57,6 +58,7 @@ static const struct
     NAME(BAD_POOL_HEADER),
     NAME(MEMORY_MANAGEMENT),
     NAME(KMODE_EXCEPTION_NOT_HANDLED),
+    NAME(KERNEL_APC_PENDING_DURING_EXIT),
     NAME(PHASE0_INITIALIZATION_FAILED),
     NAME(MULTIPROCESSOR_CONFIGURATION_NOT_SUPPORTED),
     NAME(PAGE_FAULT_IN_NONPAGED_AREA),
@@ -74,6 +76,7 @@ static const struct
     NAME(DRIVER_IRQL_NOT_LESS_OR_EQUAL),
     NAME(MANUALLY_INITIATED_CRASH),
     NAME(RESOURCE_NOT_OWNED),
+    NAME(INVALID_FLOATING_POINT_STATE),
     NAME(HARDWARE_INTERRUPT_STORM),
     NAME(ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY),
     NAME(CLOCK_WATCHDOG_TIMEOUT),

@@ -1,11 +1,46 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * clock.c - the tick that a busy processor has and an idle one has not.
+ * clock.c - the one clock interrupt: a busy processor's tick, and the next timer that is due.
  *
- * The APIC timer is one-shot. While a processor runs something it is armed for the next tick, which
- * bounds how long a DPC that did not ask for an interrupt can wait, and measures the DPC rate. An
- * idle processor stops it. Two chores outlive that on the boot processor: a counter that wraps must
- * be read in time, and a line masked for a storm must be tried again.
+ * PURPOSE
+ *   A processor that runs something needs to be looked at now and then; one that does not should
+ *   sleep until it is wanted. Timers need an interrupt when they are due, and none otherwise.
+ *
+ * HOW IT WORKS
+ *   The APIC timer is one-shot. Per processor there are three points of interrupt time, MAXULONG64
+ *   meaning never:
+ *       NextTick         when it ticks next; never, once a tick has found it idle and not in a DPC
+ *       Timers.NextDue   when its first timer is due (timer.c)
+ *       ClockArmed       when the APIC timer will go off
+ *   with ClockArmed <= min(NextTick, NextDue) whenever nothing is due and nobody is at work on it.
+ *   Only that matters: an interrupt too early finds nothing due and arms for the next point, while
+ *   an APIC timer that is written at each change would cost more than what it is set for. So a
+ *   timer that is cancelled, or one set for later than the next tick, writes nothing; and a
+ *   processor that goes idle and returns within its tick, as one does that works for a device,
+ *   writes nothing either. KiArmClock is all there is to it.
+ *
+ *   A tick: watches DPCs (watchdog.c), measures the DPC rate, asks for DPCs that nobody has asked
+ *   for, takes one from the running thread's quantum, and sees that the log gets out. An idle
+ *   processor that runs a DPC ticks until it has none at a tick. The boot processor's also reads a
+ *   counter that would wrap, and tries lines that were masked for a storm; those two chores it has
+ *   even while idle, and then arms for them.
+ *
+ * LOCKS AND IRQL
+ *   CLOCK_LEVEL, no lock but the DPC queue's. All of it is the processor's own, but for NextDue:
+ *   written under the timers' lock, perhaps by another processor, which then interrupts this one.
+ *
+ * ORDERING
+ *   Due.Timer, Due.Schedule and Ready.QuantumEnded are also written by others, under locks that an
+ *   interrupt cannot take, since the thread that it interrupts may hold them. A plain byte store of
+ *   TRUE is enough: nobody else stores but TRUE, except this processor itself where it serves the
+ *   flag. It clears first and looks at what the flag is for afterwards, so this interrupt comes
+ *   either before the look, which then sees all, or after the clearing, and is not forgotten. Flags
+ *   that share a word are separate bytes, and x86 stores bytes without touching their neighbours.
+ *   QuantumEnded is stored before Schedule, and the two are read here, so program order is enough.
+ *   pairs with: KiExpireTimers, KiReschedule.
+ *
+ * FURTHER READING
+ *   Intel SDM 3A 11.5.4 (APIC timer). docs/time.md.
  */
 #include "clock.h"
 
@@ -13,70 +48,144 @@
 
 #include "interrupt.h"
 
-VOID KiStartTick(PKPRCB Prcb)
+/* No further ahead than this: HalpArmClock's delay is bounded, and so is the APIC timer's count. */
+#define LONGEST_SLEEP 300000000ull /* 100 ns units: 30 s */
+
+/* What is added to a delay, so that the APIC timer, by its own rate, does not go off before the
+ * counter says that it should: 0.024 % and a microsecond. Too late by so little is unavoidable; too
+ * early would mean another interrupt. */
+#define SLACK(Delay) (((Delay) >> 12) + 10)
+
+VOID KiInitializeClock(PKPRCB Prcb)
 {
-    UNREFERENCED_PARAMETER(Prcb);
-    HalpArmClock(KI_TICK_LENGTH);
+    Prcb->NextTick = MAXULONG64;
+    Prcb->ClockArmed = MAXULONG64;
+}
+
+/* Makes sure of an interrupt at that time or before. */
+static VOID KiArmClockFor(PKPRCB Prcb, ULONG64 Time)
+{
+    ULONG64 Now, Delay;
+
+    if (Prcb->ClockArmed <= Time)
+    {
+        return;
+    }
+    Now = KeQueryInterruptTime();
+    Delay = Time > Now ? Time - Now : 0;
+    if (Delay > LONGEST_SLEEP)
+    {
+        Delay = LONGEST_SLEEP;
+        if (Prcb->ClockArmed <= Now + Delay)
+        {
+            return;
+        }
+    }
+    Prcb->ClockArmed = Now + Delay;
+    HalpArmClock(Delay + SLACK(Delay));
 }
 
 VOID KiArmClock(PKPRCB Prcb)
 {
-    KiStopTick(!Prcb->Dpc.Idle);
+    ULONG64 Time = Prcb->NextTick;
+
+    /* Timers that are due already are about to be served, and KiExpireTimers ends here again. */
+    if (!Prcb->Due.Timer && Prcb->Timers.NextDue < Time)
+    {
+        Time = Prcb->Timers.NextDue;
+    }
+    if (Prcb->Index == 0 && Prcb->NextTick == MAXULONG64)
+    {
+        ULONG64 Chore = KiStormsPending() ? KI_STORM_BACKOFF : HalpCounterKeepAlive;
+
+        if (Chore != 0 && KeQueryInterruptTime() + Chore < Time)
+        {
+            Time = KeQueryInterruptTime() + Chore;
+        }
+    }
+    if (Time != MAXULONG64)
+    {
+        KiArmClockFor(Prcb, Time);
+    }
 }
 
-/* A chore's timer is one-shot too, so it is armed anew before each halt. */
-VOID KiStopTick(BOOLEAN Ticking)
+VOID KiStartTick(PKPRCB Prcb)
 {
-    ULONG64 Wake = 0;
-
-    if (KI_CURRENT_PRCB->Index == 0)
+    if (Prcb->NextTick == MAXULONG64)
     {
-        Wake = KiStormsPending() ? KI_STORM_BACKOFF : HalpCounterKeepAlive;
-    }
-    if (Wake != 0)
-    {
-        HalpArmClock(Wake);
-    }
-    else if (Ticking)
-    {
-        HalpStopClock();
+        Prcb->NextTick = KeQueryInterruptTime() + KI_TICK_LENGTH;
+        KiArmClockFor(Prcb, Prcb->NextTick);
     }
 }
 
-/* A queue that nobody asked to drain is drained at the tick: the common exit looks at Requested. */
-static VOID KiRequestOverdueDpcs(PKI_DPC_QUEUE Queue)
+/* A queue that nobody asked to drain is drained at the tick: the common exit looks at Due. */
+static VOID KiRequestOverdueDpcs(PKPRCB Prcb)
 {
     _disable();
-    KeAcquireSpinLockAtDpcLevel(&Queue->Lock);
-    if (Queue->Depth != 0)
+    KeAcquireSpinLockAtDpcLevel(&Prcb->Dpc.Lock);
+    if (Prcb->Dpc.Depth != 0)
     {
-        CONTAINING_RECORD(Queue, KPRCB, Dpc)->Due.Dpc = TRUE;
+        Prcb->Due.Dpc = TRUE;
     }
-    KeReleaseSpinLockFromDpcLevel(&Queue->Lock);
+    KeReleaseSpinLockFromDpcLevel(&Prcb->Dpc.Lock);
     _enable();
+}
+
+/* A thread that is just being switched away may be charged after somebody has given it a new
+ * quantum: it loses a tick, or its successor is looked at early. */
+static VOID KiChargeQuantum(PKPRCB Prcb)
+{
+    PKTHREAD Thread = Prcb->CurrentThread;
+
+    if (Thread != Prcb->IdleThread && --Thread->Quantum <= 0)
+    {
+        Prcb->Ready.QuantumEnded = TRUE;
+        Prcb->Due.Schedule = TRUE;
+    }
+}
+
+static VOID KiTick(PKPRCB Prcb, ULONG64 Now)
+{
+    if (Prcb->Dpc.Idle && !Prcb->DpcRoutineActive)
+    {
+        Prcb->NextTick = MAXULONG64;
+        return;
+    }
+    /* In step, unless this processor was away for longer than a tick. */
+    Prcb->NextTick += KI_TICK_LENGTH;
+    if (Prcb->NextTick <= Now)
+    {
+        Prcb->NextTick = Now + KI_TICK_LENGTH;
+    }
+    Prcb->DpcRate = (ULONG)(Prcb->DpcCount - Prcb->DpcCountAtTick);
+    Prcb->DpcCountAtTick = Prcb->DpcCount;
+    KiRequestOverdueDpcs(Prcb);
+    KiChargeQuantum(Prcb);
+    if (KiLogIsWaiting())
+    {
+        KiLogKick();
+    }
 }
 
 VOID KiClockInterrupt(PKTRAP_FRAME Frame)
 {
     PKPRCB Prcb = KiGetCurrentPrcb();
+    ULONG64 Now = KeQueryInterruptTime();
 
-    UNREFERENCED_PARAMETER(Frame);
+    Prcb->ClockArmed = MAXULONG64;
     Prcb->ClockInterrupts++;
-    Prcb->DpcRate = (ULONG)(Prcb->DpcCount - Prcb->DpcCountAtTick);
-    Prcb->DpcCountAtTick = Prcb->DpcCount;
-    KiRequestOverdueDpcs(&Prcb->Dpc);
+    if (Now >= Prcb->NextTick)
+    {
+        KiWatchDpcs(Prcb, (KIRQL)Frame->PreviousIrql);
+        KiTick(Prcb, Now);
+    }
+    if (Now >= Prcb->Timers.NextDue)
+    {
+        Prcb->Due.Timer = TRUE; /* see ORDERING */
+    }
     if (Prcb->Index == 0)
     {
-        HalpQueryCounter();
         KiRetryStormyLines();
     }
-    if (!Prcb->Dpc.Idle)
-    {
-        if (--Prcb->CurrentThread->Quantum <= 0)
-        {
-            Prcb->Ready.QuantumEnded = TRUE;
-            Prcb->Due.Schedule = TRUE;
-        }
-        HalpArmClock(KI_TICK_LENGTH);
-    }
+    KiArmClock(Prcb);
 }

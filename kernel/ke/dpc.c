@@ -49,6 +49,8 @@
 
 #include <arch/hal.h>
 
+#include "clock.h"
+#include "dpc.h"
 #include "sched.h"
 #include "spinlock.h"
 #include "twin.h"
@@ -70,6 +72,7 @@ VOID KiInitializeDpcQueue(PKPRCB Prcb)
     KiInitializeRankedSpinLock(&Prcb->Dpc.Lock, KiRankDpcQueue);
     InitializeListHead(&Prcb->Dpc.List);
     Prcb->Dpc.Processor = Prcb->Index;
+    KiInitializeThreadedDpcs(Prcb);
 }
 
 VOID KeSetImportanceDpc(PRKDPC Dpc, KDPC_IMPORTANCE Importance)
@@ -119,28 +122,6 @@ static BOOLEAN KiWantsDrain(PKPRCB Prcb, PKI_DPC_QUEUE Queue, UCHAR Importance)
            (Own && Prcb->DpcRate < KI_MINIMUM_DPC_RATE);
 }
 
-/* (NULL, -) -> (Queue, args). FALSE if it was in a queue. Under Queue's lock. */
-FORCEINLINE BOOLEAN KiLinkDpc(PKI_DPC_QUEUE Queue, PRKDPC Dpc, PVOID Argument1, PVOID Argument2)
-{
-    if (InterlockedCompareExchangePointer((PVOID volatile *)&Dpc->DpcData, Queue, NULL) != NULL)
-    {
-        return FALSE;
-    }
-    Dpc->SystemArgument1 = Argument1;
-    Dpc->SystemArgument2 = Argument2;
-    if (Dpc->Importance == HighImportance)
-    {
-        InsertHeadList(&Queue->List, &Dpc->DpcListEntry);
-    }
-    else
-    {
-        InsertTailList(&Queue->List, &Dpc->DpcListEntry);
-    }
-    Queue->Depth++;
-    Queue->QueueCount++;
-    return TRUE;
-}
-
 /*
  * Sees to it that a queue whose Due.Dpc flag this processor has set gets drained. Interrupts
  * were Enabled and are still off. With interrupts off below DISPATCH_LEVEL nothing of ours comes
@@ -178,6 +159,10 @@ BOOLEAN KeInsertQueueDpc(PRKDPC Dpc, PVOID SystemArgument1, PVOID SystemArgument
         KeBugCheckEx(TIMER_OR_DPC_INVALID, 0, (ULONG_PTR)Dpc, 0, 0);
     }
 #endif
+    if (Dpc->Type == ThreadedDpcObject)
+    {
+        return KiInsertThreadedDpc(Dpc, SystemArgument1, SystemArgument2);
+    }
     Enabled = ArchDisableInterrupts();
     Prcb = KiGetCurrentPrcb();
     Number = Dpc->Number;
@@ -204,15 +189,6 @@ BOOLEAN KeInsertQueueDpc(PRKDPC Dpc, PVOID SystemArgument1, PVOID SystemArgument
         ArchRestoreInterrupts(Enabled);
     }
     return Inserted;
-}
-
-/* (Queue, args) -> (NULL, -). Under Queue's lock. */
-FORCEINLINE VOID KiUnlinkDpc(PKI_DPC_QUEUE Queue, PRKDPC Dpc)
-{
-    RemoveEntryList(&Dpc->DpcListEntry);
-    Queue->Depth--;
-    /* Last: from here on another processor may claim it. pairs with: KiLinkDpc's exchange */
-    WritePointerRelease(&Dpc->DpcData, NULL);
 }
 
 /* A DPC seen in a queue that is in another when that queue's lock is held was in none between. */
@@ -254,15 +230,6 @@ FORCEINLINE VOID KiEndDrain(PKI_DPC_QUEUE Queue)
     }
 }
 
-/* What a DPC said when it was taken: once it is out of the queue it may change. */
-typedef struct _KI_DPC_CALL
-{
-    PKDEFERRED_ROUTINE Routine;
-    PVOID Context;
-    PVOID Argument1;
-    PVOID Argument2;
-} KI_DPC_CALL, *PKI_DPC_CALL;
-
 /* Takes the first DPC, or ends the drain and returns NULL. */
 FORCEINLINE PKDPC KiTakeDpc(PKI_DPC_QUEUE Queue, PKI_DPC_CALL Call)
 {
@@ -275,11 +242,7 @@ FORCEINLINE PKDPC KiTakeDpc(PKI_DPC_QUEUE Queue, PKI_DPC_CALL Call)
         KiEndDrain(Queue);
         return NULL;
     }
-    Dpc = CONTAINING_RECORD(Queue->List.Flink, KDPC, DpcListEntry);
-    Call->Routine = Dpc->DeferredRoutine;
-    Call->Context = Dpc->DeferredContext;
-    Call->Argument1 = Dpc->SystemArgument1;
-    Call->Argument2 = Dpc->SystemArgument2;
+    Dpc = KiFirstDpc(Queue, Call);
     if (!KI_TWIN(KiTwinDpcRunsQueued))
     {
         KiUnlinkDpc(Queue, Dpc);
@@ -298,6 +261,14 @@ static VOID KiFinishTwin(PKI_DPC_QUEUE Queue, PKDPC Dpc)
     _enable();
 }
 
+/* An idle processor has no tick; while it runs DPCs it needs one, for the watchdog. */
+static DECLSPEC_NOINLINE VOID KiTickForDpcs(PKPRCB Prcb)
+{
+    _disable();
+    KiStartTick(Prcb);
+    _enable();
+}
+
 /* On the DPC stack. */
 static VOID KiRunDpcs(PVOID Context)
 {
@@ -312,7 +283,15 @@ static VOID KiRunDpcs(PVOID Context)
     }
     while ((Dpc = KiTakeDpc(&Prcb->Dpc, &Call)) != NULL)
     {
+#if DBG
+        PVOID ExtendedState = Prcb->CurrentThread->ExtendedState;
+#endif
+
         Prcb->RunningDpc = Dpc;
+        if (Prcb->NextTick == MAXULONG64)
+        {
+            KiTickForDpcs(Prcb);
+        }
         Call.Routine(Dpc, Call.Context, Call.Argument1, Call.Argument2);
 #if DBG
         if (KeGetCurrentIrql() != DISPATCH_LEVEL)
@@ -321,6 +300,7 @@ static VOID KiRunDpcs(PVOID Context)
                          ((ULONG_PTR)KeGetCurrentIrql() << 16) | (DISPATCH_LEVEL << 8),
                          (ULONG_PTR)Call.Routine, (ULONG_PTR)Dpc, 0);
         }
+        KiCheckExtendedState(ExtendedState);
 #endif
         Prcb->DpcCount++;
         if (KI_TWIN(KiTwinDpcRunsQueued))
@@ -344,43 +324,4 @@ VOID KiRetireDpcList(VOID)
 BOOLEAN KeIsExecutingDpc(VOID)
 {
     return KI_CURRENT_PRCB->DpcRoutineActive;
-}
-
-/* ------------------------------------------------------------------ KeFlushQueuedDpcs: a marker at
- * the tail of each queue. When it runs, all that was queued before it has been dequeued, and on one
- * processor DPCs run one after the other, so all of it has returned. */
-
-#define FLUSH_BATCH 16
-
-static VOID KiFlushMarker(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
-{
-    UNREFERENCED_PARAMETER(Dpc);
-    UNREFERENCED_PARAMETER(Argument1);
-    UNREFERENCED_PARAMETER(Argument2);
-    InterlockedDecrement((volatile LONG *)Context); /* pairs with: KeFlushQueuedDpcs' read */
-}
-
-VOID KeFlushQueuedDpcs(VOID)
-{
-    KDPC Markers[FLUSH_BATCH];
-    ULONG Count = KiProcessorCount;
-
-    KI_ASSERT_IRQL(PASSIVE_LEVEL);
-    for (ULONG First = 0; First < Count; First += FLUSH_BATCH)
-    {
-        ULONG Batch = Count - First < FLUSH_BATCH ? Count - First : FLUSH_BATCH;
-        volatile LONG Pending = (LONG)Batch;
-
-        for (ULONG Index = 0; Index < Batch; Index++)
-        {
-            KeInitializeDpc(&Markers[Index], KiFlushMarker, (PVOID)&Pending);
-            Markers[Index].Importance = MediumHighImportance; /* the tail, and now */
-            Markers[Index].Number = (USHORT)(First + Index);
-            KeInsertQueueDpc(&Markers[Index], NULL, NULL);
-        }
-        while (ReadAcquire(&Pending) != 0)
-        {
-            YieldProcessor();
-        }
-    }
 }

@@ -14,11 +14,11 @@
  *   STI takes effect after the HLT behind it, so whatever arrives after the last look wakes it. CR8
  *   is 0 there; a HLT at DISPATCH_LEVEL would sleep through a DPC.
  *
- *   Dpc.Idle means that the processor has no tick, and nothing else: it is set under the DPC queue's
- *   lock at the moment the queue is seen empty, so an insertion either finds it set and interrupts,
- *   or was there before and is found (dpc.c). It stays set through interrupts and their DPCs: the
- *   tick starts again only with a thread to run. Three writes to the timer for each packet would
- *   cost more than the packet.
+ *   Dpc.Idle means that the processor has no tick of its own, and nothing else: it is set under the
+ *   DPC queue's lock at the moment the queue is seen empty, so an insertion either finds it set and
+ *   interrupts, or was there before and is found (dpc.c). It stays set through interrupts and their
+ *   DPCs, which start a tick only if the last one is over: three writes to the timer for each packet
+ *   would cost more than the packet.
  *
  * LOCKS AND IRQL
  *   The idle thread runs at PASSIVE_LEVEL, never waits, and never leaves its processor.

@@ -269,6 +269,18 @@ typedef struct _KI_DPC_QUEUE
     ULONG64 QueueCount; /* successful inserts, ever */
 } KI_DPC_QUEUE, *PKI_DPC_QUEUE;
 
+/* One processor's threaded DPCs (threadeddpc.c). Queue.Lock guards Queue and Awake; Thread is
+ * constant once it runs. */
+typedef struct _KI_THREADED_DPCS
+{
+    KI_DPC_QUEUE Queue; /* Idle is not used                                        */
+    BOOLEAN Awake;      /* the thread has been called and has not found it empty since */
+    KDPC Wake;          /* an ordinary DPC, to this processor: sets Event            */
+    KEVENT Event;
+    PKTHREAD Thread;
+    ULONG64 RunCount; /* its thread only */
+} KI_THREADED_DPCS, *PKI_THREADED_DPCS;
+
 /*
  * What a processor has to do before it goes on below DISPATCH_LEVEL (Apc: below APC_LEVEL), a flag
  * each. Whoever lowers the IRQL, and the way out of an interrupt, looks at all of them at once
@@ -300,8 +312,8 @@ typedef struct _KI_READY_QUEUES
     LONG RunningPriority;   /* of the thread that runs here; KI_IDLE_PRIORITY: none */
     BOOLEAN QuantumEnded;   /* the running thread's; set by its clock */
     LIST_ENTRY List[MAXIMUM_PRIORITY];
-    ULONG64 Acquisitions;       /* of Lock, for the benchmarks ... */
-    ULONG64 RemoteAcquisitions; /* ... and those by other processors */
+    ULONG64 Acquisitions; /* of Lock, for the benchmarks ...                                 */
+    ULONG64 Acquirers;    /* ... and by whom, modulo 64; both are theirs to clear, under Lock */
 } KI_READY_QUEUES, *PKI_READY_QUEUES;
 
 /* One processor's timers (timer.c). Guarded by Lock; NextDue is also read by its clock interrupt. */
@@ -344,6 +356,9 @@ typedef struct DECLSPEC_ALIGN(64) _KPRCB
     ULONG64 DpcCount;                  /* DPCs run                                                */
     ULONG DpcRate;                     /* DPCs in the last tick; written by the clock             */
     ULONG64 DpcCountAtTick;
+    ULONG64 WatchedDpc;  /* DpcCount when DpcTicks began (watchdog.c): its clock */
+    ULONG DpcTicks;      /* ticks that have seen this DPC: its clock             */
+    ULONG DispatchTicks; /* ticks in a row at >= DISPATCH_LEVEL: its clock       */
     ULONG64 ClockInterrupts;
     ULONG64 NextTick;   /* interrupt time of the next tick; its clock and idle loop */
     ULONG64 ClockArmed; /* interrupt time the APIC timer is set to; MAXULONG64: not set */
@@ -364,6 +379,8 @@ typedef struct DECLSPEC_ALIGN(64) _KPRCB
 
     /* Other processors, under the queue's lock. */
     KI_DPC_QUEUE Dpc DECLSPEC_ALIGN(64);
+    KI_THREADED_DPCS Threaded;
+    KDPC CallDpc; /* who holds the generic call's lock (genericdpc.c) */
 
     /* Other processors, each under its own lock. */
     KI_READY_QUEUES Ready DECLSPEC_ALIGN(64);
@@ -453,6 +470,19 @@ DECLSPEC_NORETURN VOID KiApplicationProcessorStartup(PKI_PROCESSOR Processor);
 VOID KiInitializeDpcQueue(PKPRCB Prcb);
 /* Runs this processor's queue empty. At DISPATCH_LEVEL, interrupts on, not in a DPC. */
 VOID KiRetireDpcList(VOID);
+/* Makes the threads that run threaded DPCs, one a processor (threadeddpc.c). All processors are
+ * active; PASSIVE_LEVEL, once. Until then threaded DPCs stay queued. */
+VOID KiStartDpcThreads(VOID);
+
+/* ------------------------------------------------------------------ The DPC watchdog (watchdog.c).
+ */
+
+/* Ticks; 0 is no limit. Written by tests only, while no other processor runs anything. */
+extern volatile ULONG KiDpcTimeLimit;     /* for one DPC                             */
+extern volatile ULONG KiDpcWatchdogLimit; /* for a stretch at DISPATCH_LEVEL or above */
+/* Bug check 0x133 if this processor is over a limit. From its clock interrupt, once a tick, which
+ * came in at PreviousIrql. */
+VOID KiWatchDpcs(PKPRCB Prcb, KIRQL PreviousIrql);
 
 /* ------------------------------------------------------------------ What is due (due.c). */
 

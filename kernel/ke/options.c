@@ -16,6 +16,8 @@
 #define KI_PROBLEM_SIZE (KI_LONGEST_ARGUMENT + 128)
 
 #define KI_HIGHEST_GSI 1023
+#define KI_LONGEST_BUDGET 600000 /* ms */
+#define KI_LONGEST_IDLE 3600     /* s */
 
 #define KI_QUOTE_EXPANDED(Text) #Text
 #define KI_QUOTE(Macro) KI_QUOTE_EXPANDED(Macro)
@@ -168,6 +170,28 @@ static BOOLEAN KiReadSeed(PCSTR Value, PKI_OPTIONS Options)
     Options->Seed = Number;
     Options->SeedGiven = TRUE;
     return TRUE;
+}
+
+static BOOLEAN KiReadUlong(PCSTR Value, ULONG Maximum, PULONG Option)
+{
+    ULONG64 Number;
+
+    if (!KiReadNumber(Value, 1, Maximum, &Number))
+    {
+        return FALSE;
+    }
+    *Option = (ULONG)Number;
+    return TRUE;
+}
+
+static BOOLEAN KiReadBudget(PCSTR Value, PKI_OPTIONS Options)
+{
+    return KiReadUlong(Value, KI_LONGEST_BUDGET, &Options->BudgetMilliseconds);
+}
+
+static BOOLEAN KiReadIdle(PCSTR Value, PKI_OPTIONS Options)
+{
+    return KiReadUlong(Value, KI_LONGEST_IDLE, &Options->IdleSeconds);
 }
 
 static BOOLEAN KiReadTest(PCSTR Value, PKI_OPTIONS Options)
@@ -343,6 +367,8 @@ static const KI_OPTION KiOptionTable[] = {
     {"test", KiReadTest, "a pattern of " KI_TAKES_TEXT},
     {"bench", KiReadBench, "a pattern of " KI_TAKES_TEXT},
     {"seed", KiReadSeed, "a number of 64 bits, decimal or 0x and hexadecimal"},
+    {"budget", KiReadBudget, "a number of ms from 1 to " KI_QUOTE(KI_LONGEST_BUDGET)},
+    {"idle", KiReadIdle, "a number of seconds from 1 to " KI_QUOTE(KI_LONGEST_IDLE)},
     {"exit", KiReadExit, "debug, poweroff, halt or reboot"},
     {"log", KiReadLog, "error, warning, info or trace"},
     {"console", KiReadConsole, "serial, fb or both, separated by a comma"},
@@ -414,6 +440,8 @@ static VOID KiSetDefaultOptions(PKI_OPTIONS Options)
 
     RtlZeroMemory(Options, sizeof(*Options));
     Options->NumberOfProcessors = MAXIMUM_PROCESSORS;
+    Options->BudgetMilliseconds = 200;
+    Options->IdleSeconds = 1;
     Options->LogLevel = 2;
     Options->Console = KI_CONSOLE_SERIAL | KI_CONSOLE_FRAMEBUFFER;
     Options->NicGsi = KI_NIC_GSI_UNKNOWN;

@@ -48,6 +48,8 @@ typedef struct _KI_OPTIONS
     ULONG NumberOfProcessors; /* numproc=, maxcpus=, onecpu, nosmp; default: all that fit */
     BOOLEAN SeedGiven;
     ULONG64 Seed;                    /* seed= */
+    ULONG BudgetMilliseconds;        /* budget=: of a test under contention; default 200 */
+    ULONG IdleSeconds;               /* idle=: of the idle report; default 1 */
     KI_EXIT Exit;                    /* exit= */
     ULONG LogLevel;                  /* log=; a KI_LOG_LEVEL: 0 error, 1 warning, 2 info, 3 trace */
     ULONG Console;                   /* console=; KI_CONSOLE_..., default both */

@@ -47,9 +47,10 @@ PKTHREAD KiTakeReadyThread(PKPRCB Prcb, KPRIORITY Lowest);
  * held. NULL if there is none. */
 PKTHREAD KiStealThread(PKPRCB Prcb);
 
-/* apc.c: APCs that a terminating thread leaves. Itself, at PASSIVE_LEVEL. */
+/* apc.c: a terminating thread takes no more APCs; those it has run, or are run down. Itself, at
+ * PASSIVE_LEVEL, not in a guarded region (else bug check 0x20). */
 VOID KiRundownApcs(PKTHREAD Thread);
-/* apc.c: TRUE if the thread was alerted; it is so no more. Itself, at DISPATCH_LEVEL. */
+/* apc.c: TRUE if the thread was alerted; it is so no more. Itself, at IRQL <= DISPATCH_LEVEL. */
 BOOLEAN KiConsumeAlert(PKTHREAD Thread);
 /* queue.c: the thread ends. Itself, at PASSIVE_LEVEL. */
 VOID KiDisassociateQueue(PKTHREAD Thread);
@@ -83,7 +84,7 @@ FORCEINLINE VOID KiNoteApcs(PKTHREAD Thread)
 {
     KI_CURRENT_PRCB->Due.Apc = Thread->KernelApcPending;
 }
-/* Ends an alertable wait, or the next one. */
+/* Ends an alertable wait, or the next one. IRQL <= DISPATCH_LEVEL. */
 VOID KiAlertThread(PKTHREAD Thread);
 
 /* queue.c: the thread, associated with a queue, begins and ends a wait for something else. At
@@ -91,5 +92,8 @@ VOID KiAlertThread(PKTHREAD Thread);
 VOID KiQueueThreadBlocks(PKTHREAD Thread);
 VOID KiQueueThreadResumes(PKTHREAD Thread);
 
-/* xstate.c: saves and loads the extended registers of threads that use them. Interrupts off. */
+/* xstate.c: saves and loads the extended registers of threads that use them. */
 VOID KiSwapExtendedState(PKTHREAD Old, PKTHREAD New);
+/* The current thread must have restored whatever was saved since ExtendedState was Before: NULL
+ * when it ends; else what it was when a DPC began. Bug check 0xE7 if not. */
+VOID KiCheckExtendedState(PVOID Before);

@@ -18,13 +18,13 @@ FORCEINLINE BOOLEAN KiMayRunOn(PKTHREAD Thread, PKPRCB Prcb)
            ((Thread->Affinity.Mask >> Prcb->GroupNumber) & 1) != 0;
 }
 
-/* Prcb's Ready.Lock, with the count of how often it was taken, and by other processors: they show
- * what is shared. */
+/* Prcb's Ready.Lock, with a count of how often it is taken, and a note of who does: they show what
+ * is shared. */
 FORCEINLINE VOID KiLockReady(PKPRCB Prcb)
 {
     KiAcquireSpinLock(&Prcb->Ready.Lock);
     Prcb->Ready.Acquisitions++;
-    Prcb->Ready.RemoteAcquisitions += Prcb != KiGetCurrentPrcb();
+    Prcb->Ready.Acquirers |= 1ull << KI_CURRENT_PRCB->Index % 64;
 }
 
 /* Whether a thread that waits here is better than the one that runs here. Under Ready.Lock. */

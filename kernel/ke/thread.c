@@ -18,10 +18,10 @@
 typedef struct _KI_START_FRAME
 {
     ULONG64 Registers[SAVED_REGISTERS]; /* the last is RBP: 0 ends backtraces */
-    VOID (*Return)(VOID); /* the last: KiThreadEntry begins with the stack's top, aligned to 16 */
+    VOID (*Return)(VOID);
 } KI_START_FRAME, *PKI_START_FRAME;
 
-C_ASSERT(sizeof(KI_START_FRAME) == (SAVED_REGISTERS + 1) * sizeof(ULONG64));
+C_ASSERT(sizeof(KI_START_FRAME) % 16 == 8); /* KiThreadEntry's RSP is the stack's top: aligned */
 
 /* What idle threads have too. */
 VOID KiInitializeThreadObject(PKTHREAD Thread, PVOID StackTop, SIZE_T StackBytes, PCSTR Name)
@@ -98,6 +98,7 @@ VOID KiTerminateThread(VOID)
     KI_SIGNAL Signal;
 
     KI_ASSERT_IRQL(PASSIVE_LEVEL);
+    KiCheckExtendedState(NULL);
     KiAbandonMutants(Thread);
     KiRundownApcs(Thread);
     KiDisassociateQueue(Thread);

@@ -6,7 +6,10 @@
  * nothing has to be counted by an interrupt and an idle machine keeps time. The conversion is a
  * multiplication by 2^32 * 10^7 / frequency, 128 bits wide. The counter is chosen in two steps: the
  * TSC serves during start-up, and stays only if no processor ever saw it behind what another had
- * read before (the warp test).
+ * read before (the warp test). All processors stand still while it is exchanged.
+ *
+ * System time is interrupt time and an offset, and to set the clock is to change the offset:
+ * nothing else moves, least of all interrupt time, by which timers go (timer.c).
  */
 #include <arch/hal.h>
 
@@ -16,11 +19,14 @@
 #define SECONDS_1601_TO_1970 11644473600ull
 #define WARP_ROUNDS 2000
 
-/* Written by the boot processor during start-up, while others at most stamp log lines by them. */
+/* Written by the boot processor during start-up: before others run, and once more while they wait
+ * at IPI_LEVEL. */
 static ULONG64 KiTimeMultiplier; /* 100 ns units per count, times 2^32 */
 static ULONG64 KiTimeAtChange;   /* interrupt time when the counter was chosen */
 static ULONG64 KiCounterAtChange;
-static ULONG64 KiBootSystemTime;
+
+/* System time less interrupt time. Whoever sets the clock, locked exchange; read by anyone. */
+static volatile LONG64 KiSystemTimeOffset;
 
 /* The warp test: the latest TSC that any processor has read, and how often one read less. Any
  * processor, compare-exchange / locked add. */
@@ -63,7 +69,17 @@ ULONGLONG KeQueryInterruptTimePrecise(PULONG64 QpcTimeStamp)
 
 VOID KeQuerySystemTime(PLARGE_INTEGER CurrentTime)
 {
-    CurrentTime->QuadPart = (LONGLONG)(KiBootSystemTime + KeQueryInterruptTime());
+    CurrentTime->QuadPart = KiQuerySystemTimeOffset() + (LONG64)KeQueryInterruptTime();
+}
+
+LONG64 KiQuerySystemTimeOffset(VOID)
+{
+    return ReadNoFence64(&KiSystemTimeOffset);
+}
+
+VOID KiChangeSystemTime(ULONGLONG SystemTime)
+{
+    InterlockedExchange64(&KiSystemTimeOffset, (LONG64)(SystemTime - KeQueryInterruptTime()));
 }
 
 VOID KeQueryTickCount(PLARGE_INTEGER TickCount)
@@ -91,7 +107,7 @@ VOID KiInitializeTime(VOID)
     {
         KiLog(KiLogWarning, "clock: the CMOS clock cannot be read: system time starts in 1970");
     }
-    KiBootSystemTime = (Cmos + SECONDS_1601_TO_1970) * UNITS_PER_SECOND;
+    KiChangeSystemTime((Cmos + SECONDS_1601_TO_1970) * UNITS_PER_SECOND);
 }
 
 /* On every processor at once: nobody may read less than what somebody has read before. */
@@ -114,21 +130,47 @@ static ULONG_PTR KiWarpTest(ULONG_PTR Context)
     return 0;
 }
 
+/* What the exchange of the counter says and awaits; on KiFinishTime's stack. */
+typedef struct _KI_COUNTER_CHANGE
+{
+    PCSTR Why;
+    volatile LONG Done; /* the boot processor, release */
+} KI_COUNTER_CHANGE, *PKI_COUNTER_CHANGE;
+
+/* On every processor at once: the boot processor exchanges the counter, and nobody reads time by
+ * one half of the old and one of the new. */
+static ULONG_PTR KiChangeCounter(ULONG_PTR Context)
+{
+    PKI_COUNTER_CHANGE Change = (PKI_COUNTER_CHANGE)Context;
+    ULONG64 Now;
+
+    if (KiGetCurrentPrcb()->Index != 0)
+    {
+        while (!ReadAcquire(&Change->Done)) /* pairs with: the boot processor's store below */
+        {
+            YieldProcessor();
+        }
+        return 0;
+    }
+    Now = KeQueryInterruptTime();
+    Change->Why = HalpChooseCounter(KiWarps == 0);
+    KiSetMultiplier();
+    KiTimeAtChange = Now;
+    KiCounterAtChange = HalpQueryCounter();
+    WriteRelease(&Change->Done, TRUE);
+    return 0;
+}
+
 VOID KiFinishTime(VOID)
 {
-    ULONG64 Now;
-    PCSTR Why;
+    KI_COUNTER_CHANGE Change = {0};
 
     KeIpiGenericCall(KiWarpTest, 0);
     if (KiWarps != 0)
     {
         KiLog(KiLogWarning, "clock: the TSC went back %d times between CPUs", KiWarps);
     }
-    Now = KeQueryInterruptTime();
-    Why = HalpChooseCounter(KiWarps == 0);
-    KiSetMultiplier();
-    KiTimeAtChange = Now;
-    KiCounterAtChange = HalpQueryCounter();
+    KeIpiGenericCall(KiChangeCounter, (ULONG_PTR)&Change);
     KiLog(KiLogInfo, "clock: counter is the %s, %llu kHz: %s", HalpCounterName,
-          HalpCounterFrequency / 1000, Why);
+          HalpCounterFrequency / 1000, Change.Why);
 }

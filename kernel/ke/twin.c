@@ -13,21 +13,9 @@ KI_TWIN_ID KiActiveTwin;
 /* By fault=; written once, at start-up. */
 static KI_TWIN_ID KiSelectedTwin;
 
-static const PCSTR KiTwinNames[KiTwinMaximum] = {
-    [KiTwinTicketNoAtomic] = "ticket-no-atomic",
-    [KiTwinRaiseAfterDraw] = "raise-after-draw",
-    [KiTwinDpcRunsQueued] = "dpc-runs-queued",
-    [KiTwinDpcFlagUnlocked] = "dpc-flag-unlocked",
-    [KiTwinInterruptNoLock] = "interrupt-no-lock",
-    [KiTwinNicNoLock] = "nic-no-lock",
-    [KiTwinNicNoRaise] = "nic-no-raise",
-    [KiTwinRwReaderJoins] = "rw-reader-joins",
-    [KiTwinFastMutexNoWake] = "fast-mutex-no-wake",
-    [KiTwinPushAnySharer] = "push-any-sharer",
-    [KiTwinResourceBarges] = "resource-barges",
-    [KiTwinRundownNoWait] = "rundown-no-wait",
-    [KiTwinSlistNoSequence] = "slist-no-sequence",
-};
+#define KI_TWIN_NAME(Symbol, Name, What) [Symbol] = Name,
+
+static const PCSTR KiTwinNames[KiTwinMaximum] = {KI_TWINS(KI_TWIN_NAME)};
 
 /* Advanced by any processor without order: it only has to vary. */
 static volatile LONG64 KiDelaySequence;

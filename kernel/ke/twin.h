@@ -12,23 +12,87 @@
 
 #include <ntdef.h>
 
+/* Each twin: what KI_TWIN asks for, its name for fault=, where it is and what is wrong with it. */
+/* clang-format off */
+#define KI_TWINS(Twin)                                                                             \
+    Twin(KiTwinRaiseAfterDraw, "raise-after-draw",                                                 \
+         "spinlock.c: the IRQL is raised after the lock is taken")                                 \
+    Twin(KiTwinTicketNoAtomic, "ticket-no-atomic",                                                 \
+         "spinlock.c: the draw is a load and a store")                                             \
+    Twin(KiTwinDpcRunsQueued, "dpc-runs-queued",                                                   \
+         "dpc.c: dequeued after it ran")                                                           \
+    Twin(KiTwinDpcFlagUnlocked, "dpc-flag-unlocked",                                               \
+         "dpc.c: the request flag is cleared outside the lock")                                    \
+    Twin(KiTwinFlushNoThreads, "flush-ordinary-only",                                              \
+         "dpcflush.c: no marker in the threaded queues")                                           \
+    Twin(KiTwinCallHereOnly, "call-dpc-here-only",                                                 \
+         "genericdpc.c: on the caller's processor only")                                           \
+    Twin(KiTwinBarrierOnce, "call-dpc-barrier-once",                                               \
+         "genericdpc.c: the barrier stays open")                                                   \
+    Twin(KiTwinInterruptNoLock, "interrupt-no-lock",                                               \
+         "interrupt.c: the ISR runs without the interrupt's lock")                                 \
+    Twin(KiTwinNicNoLock, "nic-no-lock",                                                           \
+         "drivers/e1000: the DPC takes no lock")                                                   \
+    Twin(KiTwinNicNoRaise, "nic-no-raise",                                                         \
+         "drivers/e1000: the DPC takes the lock without the IRQL")                                 \
+    Twin(KiTwinUnlinksEarly, "wait-unlinks-early",                                                 \
+         "wait.c: a waiter may leave while its object is locked")                                  \
+    Twin(KiTwinWaitLooksEarly, "wait-looks-early",                                                 \
+         "wait.c: looks at the object before it has its lock")                                     \
+    Twin(KiTwinQueueNoLimit, "queue-no-limit",                                                     \
+         "queue.c: MaximumCount is ignored")                                                       \
+    Twin(KiTwinTimerTwoHolds, "timer-two-holds",                                                   \
+         "timer.c: expiry lets go of the lock before it signals")                                  \
+    Twin(KiTwinTimerEarly, "timer-early",                                                          \
+         "timer.c: what is due within a tick expires now")                                         \
+    Twin(KiTwinTimerCancelGuess, "timer-cancel-guess",                                             \
+         "timer.c: cancel returns what it saw before it had the lock")                             \
+    Twin(KiTwinTimerNoKick, "timer-no-kick",                                                       \
+         "timer.c: a remote processor's clock is not set anew")                                    \
+    Twin(KiTwinTimerOwnOnly, "timer-own-only",                                                     \
+         "systemtime.c: only the setter's own timers follow the clock")                            \
+    Twin(KiTwinApcIgnoresGuarded, "apc-ignores-guarded",                                           \
+         "apc.c: delivered in a guarded region")                                                   \
+    Twin(KiTwinApcIgnoresCritical, "apc-ignores-critical",                                         \
+         "apc.c: normal ones delivered in a critical region")                                      \
+    Twin(KiTwinApcNests, "apc-nests",                                                              \
+         "apc.c: a normal one delivered on top of another")                                        \
+    Twin(KiTwinApcNotDue, "apc-not-due",                                                           \
+         "apc.c: an insertion leaves its own processor's flag out")                                \
+    Twin(KiTwinApcLooksFirst, "apc-looks-first",                                                   \
+         "apc.c: looks where the thread is before it links")                                       \
+    Twin(KiTwinRegionEndsBlind, "region-ends-blind",                                               \
+         "region.c: the end of a region does not look for APCs")                                   \
+    Twin(KiTwinSwitchNoSave, "switch-no-save",                                                     \
+         "xstate.c: a switch loads extended registers, but saves none")                            \
+    Twin(KiTwinObCountNotAtomic, "ob-count-not-atomic",                                            \
+         "object.c: a dereference is a load and a store")                                          \
+    Twin(KiTwinObLateReference, "ob-late-reference",                                               \
+         "handle.c: the reference is taken after the lock is released")                            \
+    Twin(KiTwinPsReapEarly, "ps-reap-early",                                                       \
+         "ps/thread.c: to the reaper before the switch is over")                                   \
+    Twin(KiTwinWorkQueuedTooLong, "work-queued-too-long",                                          \
+         "work.c: the item is marked as not queued after it ran")                                  \
+    Twin(KiTwinRwReaderJoins, "rw-reader-joins",                                                   \
+         "ex/rwspinlock.c: a reader goes in while a writer waits")                                 \
+    Twin(KiTwinFastMutexNoWake, "fast-mutex-no-wake",                                              \
+         "mutexword.h: a release wakes nobody")                                                    \
+    Twin(KiTwinPushAnySharer, "push-any-sharer",                                                   \
+         "ex/pushlock.c: the first sharer to leave hands over")                                    \
+    Twin(KiTwinResourceBarges, "resource-barges",                                                  \
+         "ex/resource.c: new sharers overtake who waits exclusively")                              \
+    Twin(KiTwinRundownNoWait, "rundown-no-wait",                                                   \
+         "ex/rundown.c: the wait does not wait")                                                   \
+    Twin(KiTwinSlistNoSequence, "slist-no-sequence",                                               \
+         "ex/slist.c: a change leaves the sequence alone")
+/* clang-format on */
+
+#define KI_TWIN_SYMBOL(Symbol, Name, What) Symbol,
+
 typedef enum _KI_TWIN
 {
     KiTwinNone,
-    KiTwinTicketNoAtomic,  /* spinlock.c: the draw is a load and a store             */
-    KiTwinRaiseAfterDraw,  /* spinlock.c: the IRQL is raised after the lock is taken */
-    KiTwinDpcRunsQueued,   /* dpc.c: dequeued after it ran                           */
-    KiTwinDpcFlagUnlocked, /* dpc.c: the request flag is cleared outside the lock    */
-    KiTwinInterruptNoLock, /* interrupt.c: the ISR runs without the interrupt's lock */
-    KiTwinNicNoLock,       /* drivers/e1000/twins.c, selected by the test: no lock      */
-    KiTwinNicNoRaise,      /* the same: the lock without the IRQL                       */
-    KiTwinRwReaderJoins,   /* ex/rwspinlock.c: a reader goes in while a writer waits    */
-    KiTwinFastMutexNoWake, /* mutexword.h: a release wakes nobody                       */
-    KiTwinPushAnySharer,   /* ex/pushlock.c: the first sharer to leave hands over       */
-    KiTwinResourceBarges,  /* ex/resource.c: new sharers overtake who waits exclusively */
-    KiTwinRundownNoWait,   /* ex/rundown.c: the wait does not wait                      */
-    KiTwinSlistNoSequence, /* ex/slist.c: a change leaves the sequence alone            */
-    KiTwinMaximum
+    KI_TWINS(KI_TWIN_SYMBOL) KiTwinMaximum
 } KI_TWIN_ID;
 
 #if DBG

@@ -125,14 +125,16 @@ LONG KiDecideWait(PKTHREAD Thread, LONG Outcome)
     return 0;
 }
 
-/* Linked = FALSE is the last touch of the block: the thread may see it without the lock. */
+/* Under the object's lock. */
 static VOID KiUnlinkBlock(PKWAIT_BLOCK Block)
 {
     RemoveEntryList(&Block->WaitListEntry);
     WriteUCharRelease(&Block->Linked, FALSE); /* pairs with: KiUnlinkBlocks */
 }
 
-/* One waiter: TRUE if its wait ended by this and it is to be readied. */
+/* One waiter: TRUE if its wait ended by this and it is to be readied. One that was still preparing
+ * is off already, and the object may be on its stack: its block stays linked, so that it comes for
+ * the lock that we hold. One that had committed runs only after the lock is released. */
 static BOOLEAN KiReleaseWaiter(PKWAIT_BLOCK Block, PDISPATCHER_HEADER Header)
 {
     PKTHREAD Thread = Block->Thread;
@@ -149,7 +151,11 @@ static BOOLEAN KiReleaseWaiter(PKWAIT_BLOCK Block, PDISPATCHER_HEADER Header)
         return FALSE;
     }
     KiSatisfyWait(Header, Thread);
-    KiUnlinkBlock(Block);
+    if (State == KI_WAIT_COMMITTED || KI_TWIN(KiTwinUnlinksEarly))
+    {
+        KiUnlinkBlock(Block);
+        KI_TWIN_DELAY(KiTwinUnlinksEarly);
+    }
     return State == KI_WAIT_COMMITTED;
 }
 
@@ -340,17 +346,14 @@ static VOID KiLinkBlock(PKWAIT_BLOCK Block, PKTHREAD Thread, PDISPATCHER_HEADER 
     InsertTailList(&Header->WaitListHead, &Block->WaitListEntry);
 }
 
-/* The first Count blocks, those that are still in a list. Who ended the wait before it was committed
- * may still hold the object's lock, and the object may be gone with the caller's stack frame: what
- * is unlinked already is left alone only after its lock has been seen free. */
+/* The first Count blocks, those that are still in a list. */
 static VOID KiUnlinkBlocks(PKWAIT_BLOCK Blocks, ULONG Count)
 {
     for (ULONG Index = 0; Index < Count; Index++)
     {
         PKWAIT_BLOCK Block = &Blocks[Index];
 
-        /* pairs with: KiUnlinkBlock */
-        if (ReadUCharAcquire(&Block->Linked) || !KeTestSpinLock(&Block->Object->Lock))
+        if (ReadUCharAcquire(&Block->Linked)) /* pairs with: KiUnlinkBlock */
         {
             KiAcquireSpinLock(&Block->Object->Lock);
             if (Block->Linked)
@@ -371,9 +374,11 @@ static ULONG KiPrepareWait(PKTHREAD Thread, ULONG Count, PVOID Object[], PKWAIT_
     for (ULONG Index = 0; Index < Count; Index++)
     {
         PDISPATCHER_HEADER Header = Object[Index];
+        BOOLEAN Missed = KI_TWIN(KiTwinWaitLooksEarly) && !KiIsSignaled(Header, Thread);
 
+        KI_TWIN_DELAY(KiTwinWaitLooksEarly);
         KiAcquireSpinLock(&Header->Lock);
-        if (KiIsSignaled(Header, Thread))
+        if (!Missed && KiIsSignaled(Header, Thread))
         {
             KiTakeSignal(Header, Thread, Index);
             KiReleaseSpinLock(&Header->Lock);
@@ -406,6 +411,7 @@ static LONG KiTryWaitAny(PKTHREAD Thread, ULONG Count, PVOID Object[], PKWAIT_BL
         {
             KiSetTimeout(Thread, *Timeout);
         }
+        KI_TWIN_DELAY(KiTwinUnlinksEarly);
         Outcome = KiCommitWait(Thread);
         if (Timeout != NULL)
         {

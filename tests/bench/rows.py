@@ -46,7 +46,9 @@ BENCHES = {'spin-pair-inline': 'spin-pair-dpc', 'queued-pair-dpc': 'queued-pair'
            'irql-pair': 'irql', 'pool-pair': 'pool', 'query-counter': 'counter',
            'query-interrupt-time': 'counter', 'self-to-isr': 'self-to-dpc',
            'self-to-dpc-and-back': 'self-to-dpc', 'isr-to-dpc': 'self-to-dpc',
-           'cr8-read': 'cr8', 'cr8-write': 'cr8', 'cli-sti': 'cr8', 'memory-used': 'memory'}
+           'cr8-read': 'cr8', 'cr8-write': 'cr8', 'cli-sti': 'cr8', 'memory-used': 'memory',
+           'thread-any8-wait': 'thread-wait', 'thread-timer-pair': 'thread-timer',
+           'thread-timer-pair-of-100': 'thread-timer'}
 
 
 def series(mode, name, title, unit, linux='', goal=None):
@@ -69,6 +71,30 @@ def contention(kind, cpus, goal=None, fair=None, linux=''):
                 key + '-fair'),
             Row(key + '-fair', '    slowest CPU of the fastest', 'per mille', '', fair, True,
                 bench)]
+
+
+def threads(cpus):
+    """Giving the processor away, in time."""
+    rows = [nanoseconds(cpus, 'thread-yield', 'thread switch by yielding, on one CPU of %d' % cpus),
+            nanoseconds(cpus, 'thread-event', 'thread to thread by events, one way')]
+    if cpus > 1:
+        rows += [nanoseconds(cpus, 'thread-event-across', '... from one CPU to another'),
+                 nanoseconds(cpus, 'thread-event-anywhere', '... bound to none')]
+    return rows + [
+        nanoseconds(cpus, 'thread-create', 'thread made, run, ended, joined'),
+        series('wall%d' % cpus, 'thread-jitter', 'thread late behind a timer of 1 ms', 'us')]
+
+
+def pairs(cpus, name, where, shared):
+    """What disjoint pairs of threads that wake each other have to do with each other; shared: how
+    many CPUs may take a ready lock of a pair that is not theirs."""
+    bench = 'thread-pairs' + name
+    key = 'wall%d/%s' % (cpus, bench)
+    return [Row(key + '-locks', 'thread pairs, %d, each on %s: ready locks per hand-over'
+                % (cpus // 2, where), 'locks', bench=bench),
+            Row(key + '-outside', '    CPUs that take a ready lock of another pair', 'CPUs', '',
+                shared, bench=bench),
+            Row(key + '-waitall', '    acquisitions of the wait-all lock', '', '', 0, bench=bench)]
 
 
 def start(cpus, goal=None, linux=''):
@@ -101,6 +127,25 @@ ROWS = [
     instructions('pool-pair', 'ExAllocatePool2 + ExFreePoolWithTag, 64 bytes'),
     instructions('query-counter', 'KeQueryPerformanceCounter'),
     instructions('query-interrupt-time', 'KeQueryInterruptTime'),
+    instructions('thread-yield', 'thread switch by yielding, one CPU', '1,598', 300),
+    instructions('thread-event', 'thread to thread by events, one way', '2,501', 700),
+    instructions('thread-semaphore', '... by semaphores'),
+    instructions('thread-mutex', '... by a mutex: released, waited for'),
+    instructions('thread-any8', '... by events, one of them one of eight'),
+    instructions('thread-dpc-wake', 'thread woken by a DPC: KeSetEvent to running'),
+    instructions('thread-create', 'thread made, run, ended, joined'),
+    instructions('thread-yield-alone', 'thread yields, nobody to give way to'),
+    instructions('thread-set', 'KeSetEvent, nobody waits'),
+    instructions('thread-wait', 'KeWaitForSingleObject, signaled'),
+    instructions('thread-any8-wait', 'KeWaitForMultipleObjects, any, the last of eight signaled'),
+    instructions('thread-mutex-pair', 'KMUTEX waited for + released, free'),
+    instructions('thread-fast-mutex', 'ExAcquireFastMutex + ExReleaseFastMutex, free'),
+    instructions('thread-timer-pair', 'KeSetTimer + KeCancelTimer'),
+    instructions('thread-timer-pair-of-100', '... beside 99 others'),
+    *threads(1), *threads(2), *threads(4),
+    *pairs(4, '', 'one CPU', 0), *pairs(8, '', 'one CPU', 0),
+    # A CPU that waits is idle, and looks into all queues for work.
+    *pairs(4, '-across', 'two CPUs', None), *pairs(8, '-across', 'two CPUs', None),
     nanoseconds(1, 'cr8-read', 'CR8 read, 1 CPU'),
     nanoseconds(1, 'cr8-write', 'CR8 write'),
     nanoseconds(1, 'cli-sti', 'CLI + STI'),

@@ -9,7 +9,8 @@
 
 #define GROUPS(Group)                                                                              \
     Group(KbBasicGroup) Group(KbLockGroup) Group(KbDpcGroup) Group(KbInterruptGroup)               \
-        Group(KbStartGroup)
+        Group(KbThreadGroup) Group(KbTimerGroup) Group(KbPairGroup) Group(KbMutexGroup)            \
+            Group(KbStartGroup)
 
 #define DECLARE(Group) extern const KB_GROUP Group;
 #define REFER(Group) &Group,

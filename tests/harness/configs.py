@@ -4,6 +4,7 @@ import fnmatch
 import os
 import re
 import shlex
+import time
 from pathlib import Path
 
 import qemu
@@ -14,13 +15,17 @@ TWINS = qemu.TOP / 'kernel/ke/twin.c'
 MACHINE = ('smp', 'image', 'machine', 'boot', 'firmware', 'memory', 'cpu', 'nic', 'icount',
            'madt', 'extra')
 OTHER = ('tests', 'append', 'fault', 'timeout', 'tier', 'bugcheck', 'fails', 'log', 'may-skip',
-         'kind', 'build')
+         'kind', 'build', 'seeds')
 SMOKE = 'ke/processor*,ke/time*,ke/ipi*,ke/irql-L*,mm/*,nic/*'  # what shows that a machine works
 ALONE = 8               # from this many CPUs on, a run gets the host to itself
 
 
+SEEDED = re.compile(r'(.+)-seed(\d+)')
+
+
 class Config:
-    """One configuration: a name and what its line says."""
+    """One configuration: a name and what its line says. A name that ends in -seedN runs with that
+    seed."""
 
     def __init__(self, name, values):
         self.name, self.values = name, values
@@ -28,6 +33,17 @@ class Config:
     def get(self, key, default=''):
         """What the line says about key."""
         return self.values.get(key, default)
+
+    def seeded(self, seed):
+        """The same with a seed of its own."""
+        return Config('%s-seed%d' % (self.name, seed), self.values)
+
+    def seeds(self):
+        """It once for each of its seeds: the first is 1, the others are the time's."""
+        count = int(self.get('seeds', '0'))
+        now = int(time.time())
+        chosen = [1] + list(range(now, now + count - 1)) if count else []
+        return [self.seeded(seed) for seed in chosen] or [self]
 
     def cpus(self):
         """How many CPUs it boots."""
@@ -62,6 +78,8 @@ class Config:
         line += ['--timeout', self.get('timeout')] if self.get('timeout') else []
         if ping:
             return line
+        seed = SEEDED.fullmatch(self.name)
+        line += ['--seed=' + seed[2]] if seed else []
         line += ['--test', tests or self.get('tests', SMOKE)]
         line += ['--expect-bugcheck', self.get('bugcheck')] if self.get('bugcheck') else []
         for test in self.get('fails').split():
@@ -108,7 +126,11 @@ def load(table=TABLE):
 
 
 def find(name, table=TABLE):
-    """The configuration of that name. suite-{} may have any number of CPUs, also one not listed."""
+    """The configuration of that name. suite-{} may have any number of CPUs, also one not listed;
+    -seedN behind any name is a seed."""
+    seed = SEEDED.fullmatch(name)
+    if seed:
+        return find(seed[1], table).seeded(int(seed[2]))
     for config in load(table):
         if config.name == name:
             return config
@@ -127,14 +149,19 @@ def select(tier='test', smp='', glob='', table=TABLE):
     matches; tests is then that glob.
     """
     configs = [c for c in load(table) if os.environ.get('BUILD', 'checked') in c.builds()]
-    named = [config for config in configs if glob and fnmatch.fnmatch(config.name, glob)]
+    named = [one.name for config in configs if glob and fnmatch.fnmatch(config.name, glob)
+             for one in config.seeds()]
+    seed = SEEDED.fullmatch(glob)
+    if seed and not named:
+        named = [config.seeded(int(seed[2])).name for config in configs
+                 if fnmatch.fnmatch(config.name, seed[1])]
     if named and glob != '*':
-        return [config.name for config in named], ''
+        return named, ''
     if smp or glob:
         listed = [config.get('smp') for config in configs if config.name.startswith('suite-')]
         return ['suite-' + number for number in counts(smp) or listed], glob
     chosen = [c for c in configs if tier == 'long' or c.get('tier', 'test') == 'test']
-    return [c.name for c in sorted(chosen, key=Config.alone)], ''
+    return [one.name for c in sorted(chosen, key=Config.alone) for one in c.seeds()], ''
 
 
 def check(table=TABLE):

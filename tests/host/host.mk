@@ -14,6 +14,7 @@ HOST_CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -Werror \
 
 # What each test holds to account. Other folders keep their lists in tests/host/FOLDER.mk.
 HOST_SOURCES_test_rtl := lib/memory.c
+HOST_SOURCES_test_heap := lib/heap.c
 HOST_SOURCES_test_printf := lib/printf.c
 HOST_SOURCES_test_memmap := boot/memmap.c
 HOST_SOURCES_test_multiboot2 := boot/multiboot2.c boot/memmap.c

@@ -180,6 +180,36 @@ BOOLEAN KeInsertQueueDpc(PRKDPC Dpc, PVOID SystemArgument1, PVOID SystemArgument
     return TRUE;
 }
 
+/* An event is its state, which another thread of the test may set; a wait polls it. */
+VOID KeInitializeEvent(PRKEVENT Event, EVENT_TYPE Type, BOOLEAN State)
+{
+    assert_int_equal(Type, SynchronizationEvent);
+    Event->Header.SignalState = State;
+}
+
+LONG KeSetEvent(PRKEVENT Event, KPRIORITY Increment, BOOLEAN Wait)
+{
+    assert_int_equal(Increment, IO_NO_INCREMENT);
+    assert_false(Wait);
+    return InterlockedExchange(&Event->Header.SignalState, TRUE);
+}
+
+NTSTATUS KeWaitForSingleObject(PVOID Object, KWAIT_REASON WaitReason, KPROCESSOR_MODE WaitMode,
+                               BOOLEAN Alertable, PLARGE_INTEGER Timeout)
+{
+    PRKEVENT Event = Object;
+
+    assert_int_equal(WaitReason, Executive);
+    assert_int_equal(WaitMode, KernelMode);
+    assert_false(Alertable);
+    assert_true(Timeout == NULL || Timeout->QuadPart < 0);
+    while (InterlockedExchange(&Event->Header.SignalState, FALSE) == FALSE)
+    {
+        usleep(1000);
+    }
+    return STATUS_SUCCESS;
+}
+
 DECLSPEC_NORETURN VOID KeBugCheckEx(ULONG Code, ULONG_PTR Parameter1, ULONG_PTR Parameter2,
                                     ULONG_PTR Parameter3, ULONG_PTR Parameter4)
 {

@@ -4,6 +4,7 @@
  * overlaps another on its processor, and a flush waits for all that came before it.
  */
 #include <arch/hal.h>
+#include <sched.h>
 
 #include "kt.h"
 
@@ -199,12 +200,17 @@ static VOID BusyWithoutTick(PVOID Context, ULONG Processor)
     UNREFERENCED_PARAMETER(Processor);
     _disable();
     HalpStopClock();
+    KiGetCurrentPrcb()->ClockArmed = 0; /* and nobody arms it */
     _enable();
     WriteRelease(&Busy->Started, TRUE);
     while (!ReadAcquire(&Busy->Stop))
     {
         YieldProcessor();
     }
+    _disable();
+    KiGetCurrentPrcb()->ClockArmed = MAXULONG64;
+    KiArmClock(KiGetCurrentPrcb());
+    _enable();
 }
 
 static VOID NoneLostOnBusy(VOID)

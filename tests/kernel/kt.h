@@ -26,13 +26,14 @@ typedef struct _KT_SUITE
     PCSTR Name;
     const KT_CASE *Cases;
     ULONG Count;
-    BOOLEAN Explicit; /* runs only if the pattern names the suite: its cases end the boot */
+    BOOLEAN Explicit; /* runs only if the pattern names the suite */
 } KT_SUITE, *PKT_SUITE;
 
 #define KT_DEFINE_SUITE(Symbol, SuiteName, SuiteCases)                                             \
     const KT_SUITE Symbol = {SuiteName, SuiteCases, RTL_NUMBER_OF(SuiteCases), FALSE}
 
-/* The same for cases that end in a bug check and so each need a boot of their own. */
+/* The same for cases that only a pattern that names the suite means: those that end in a bug check
+ * and so each need a boot of their own, and long ones. */
 #define KT_DEFINE_EXPLICIT_SUITE(Symbol, SuiteName, SuiteCases)                                    \
     const KT_SUITE Symbol = {SuiteName, SuiteCases, RTL_NUMBER_OF(SuiteCases), TRUE}
 
@@ -101,8 +102,12 @@ VOID KtCreateThread(PKT_THREAD Thread, VOID (*Routine)(PVOID Context), PVOID Con
                     KPRIORITY Priority, ULONG Processor);
 VOID KtJoinThread(PKT_THREAD Thread);
 
+/* Waits: for some 100 ns units; for the other threads that are ready here, if there are any. */
+VOID KtSleep(ULONG64 Units);
+VOID KtYield(VOID);
+
 /* Time. A case should take well under a second; one under contention runs for KtBudget() 100 ns
- * units and checks a minimum of progress instead of a fixed amount. */
+ * units (budget=, in ms) and checks a minimum of progress instead of a fixed amount. */
 ULONG64 KtNow(VOID); /* 100 ns units */
 ULONG64 KtBudget(VOID);
 /* Spins (with YieldProcessor) until *Value is at least Wanted; FALSE after Limit 100 ns units. */

@@ -9,8 +9,8 @@
 
 #include "runner.h"
 
-#define NORMAL_BUDGET KT_MILLISECONDS(200)
 #define JOIN_LIMIT KT_SECONDS(120)
+#define JOIN_STEP KT_MILLISECONDS(100)
 
 ULONG KtProcessors(VOID)
 {
@@ -24,7 +24,7 @@ ULONG64 KtNow(VOID)
 
 ULONG64 KtBudget(VOID)
 {
-    return NORMAL_BUDGET;
+    return KT_MILLISECONDS(KiOptions.BudgetMilliseconds);
 }
 
 BOOLEAN KtWaitFor(volatile LONG *Value, LONG Wanted, ULONG64 Limit)
@@ -169,12 +169,32 @@ VOID KtCreateThread(PKT_THREAD Thread, VOID (*Routine)(PVOID Context), PVOID Con
 
 VOID KtJoinThread(PKT_THREAD Thread)
 {
-    KeWaitForSingleObject(&Thread->Thread, Executive, KernelMode, FALSE, NULL);
+    LARGE_INTEGER Step = {.QuadPart = -(LONGLONG)JOIN_STEP};
+
+    /* A broken twin that loses the wake-up costs a step, not the run. */
+    while (KeWaitForSingleObject(&Thread->Thread, Executive, KernelMode, FALSE, &Step) ==
+           STATUS_TIMEOUT)
+    {
+    }
     if (!KtWaitFor(&Thread->Reaped, TRUE, JOIN_LIMIT))
     {
         KeBugCheckEx(CLOCK_WATCHDOG_TIMEOUT, JOIN_LIMIT, 0, (ULONG_PTR)Thread, 0);
     }
     MiFreeKernelStack(Thread->Thread.InitialStack, MI_KERNEL_STACK_SIZE);
+}
+
+VOID KtSleep(ULONG64 Units)
+{
+    LARGE_INTEGER Interval = {.QuadPart = -(LONGLONG)Units};
+
+    KeDelayExecutionThread(KernelMode, FALSE, &Interval);
+}
+
+VOID KtYield(VOID)
+{
+    LARGE_INTEGER Interval = {.QuadPart = 0};
+
+    KeDelayExecutionThread(KernelMode, FALSE, &Interval);
 }
 
 VOID KtRunOn(ULONG Processor, KT_PARALLEL_ROUTINE *Routine, PVOID Context)

@@ -24,21 +24,46 @@
     Suite(KtDpcQueueSuite)                                                                         \
     Suite(KtDpcStormSuite)                                                                         \
     Suite(KtDpcRaceSuite)                                                                          \
+    Suite(KtTimerSuite)                                                                            \
+    Suite(KtTimerRaceSuite)                                                                        \
+    Suite(KtSystemTimeSuite)                                                                       \
     Suite(KtEventSuite)                                                                            \
     Suite(KtMutexSuite)                                                                            \
     Suite(KtSemaphoreSuite)                                                                        \
     Suite(KtExListSuite)                                                                           \
+    Suite(KtApcSuite)                                                                              \
+    Suite(KtApcThreadSuite)                                                                        \
+    Suite(KtApcStormSuite)                                                                         \
+    Suite(KtWaitLifeSuite)                                                                         \
+    Suite(KtDpcThreadedSuite)                                                                      \
+    Suite(KtDpcGenericSuite)                                                                       \
+    Suite(KtDpcWatchdogSuite)                                                                      \
+    Suite(KtQueueSuite)                                                                            \
     Suite(KtExMutexSuite)                                                                          \
     Suite(KtExSharedSuite)                                                                         \
     Suite(KtExRwSpinSuite)                                                                         \
     Suite(KtExTortureSuite)                                                                        \
+    Suite(KtExtendedStateSuite)                                                                    \
     Suite(KtMemorySuite)                                                                           \
     Suite(KtPoolSuite)                                                                             \
     Suite(KtSpaceSuite)                                                                            \
+    Suite(KtObjectSuite)                                                                           \
+    Suite(KtHandleSuite)                                                                           \
+    Suite(KtThreadObjectSuite)                                                                     \
+    Suite(KtWorkSuite)                                                                             \
     Suite(KtNicSuite)                                                                              \
+    Suite(KtLinearSuite)                                                                           \
+    Suite(KtTortureLockSuite)                                                                      \
+    Suite(KtTortureWaitSuite)                                                                      \
+    Suite(KtTortureSchedulerSuite)                                                                 \
+    Suite(KtTortureMixSuite)                                                                       \
     Suite(KtWireSuite)                                                                             \
+    Suite(KtIdleSuite)                                                                             \
     Suite(KtDeathSuite)                                                                            \
-    Suite(KtDeathStacksSuite)
+    Suite(KtDeathStacksSuite)                                                                      \
+    Suite(KtDeathWatchdogSuite)                                                                    \
+    Suite(KtDeathObjectSuite)                                                                      \
+    Suite(KtDeathExtendedStateSuite)
 
 /* clang-format on */
 

@@ -149,13 +149,25 @@ static BOOLEAN KtRunCase(ULONG Number, PCSTR Suite, const KT_CASE *Case)
     return TRUE;
 }
 
-/* An explicit suite is meant only by a pattern that begins with its name. */
+/* An explicit suite is meant only by an alternative that begins with its name. */
 static BOOLEAN KtIsMeant(const KT_SUITE *Suite, PCSTR Pattern)
 {
     SIZE_T Length = strlen(Suite->Name);
+    BOOLEAN Begins = TRUE;
 
-    return !Suite->Explicit ||
-           (strncmp(Pattern, Suite->Name, Length) == 0 && Pattern[Length] == '/');
+    if (!Suite->Explicit)
+    {
+        return TRUE;
+    }
+    for (; *Pattern != '\0'; Pattern++)
+    {
+        if (Begins && strncmp(Pattern, Suite->Name, Length) == 0 && Pattern[Length] == '/')
+        {
+            return TRUE;
+        }
+        Begins = *Pattern == ',';
+    }
+    return FALSE;
 }
 
 BOOLEAN KtRunTests(PCSTR Pattern)

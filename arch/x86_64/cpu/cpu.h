@@ -34,6 +34,7 @@
 #define CR4_OSFXSR (1ull << 9)
 #define CR4_OSXMMEXCPT (1ull << 10)
 #define CR4_UMIP (1ull << 11)
+#define CR4_OSXSAVE (1ull << 18)
 #define CR4_SMEP (1ull << 20)
 #define CR4_SMAP (1ull << 21)
 
@@ -54,10 +55,14 @@ typedef struct _ARCH_FEATURES
     ULONG Extended1Edx;
     ULONG Signature; /* family, model, stepping */
     BOOLEAN InvariantTsc;
+    ULONG64 ExtendedMask; /* register components to save, by their bits in XCR0 */
+    ULONG ExtendedSize;   /* bytes they take in memory; the boot processor's    */
 } ARCH_FEATURES, *PARCH_FEATURES;
 
 #define CPUID_1_ECX_X2APIC (1u << 21)
 #define CPUID_1_ECX_TSC_DEADLINE (1u << 24)
+#define CPUID_1_ECX_XSAVE (1u << 26)
+#define CPUID_1_ECX_AVX (1u << 28)
 #define CPUID_1_ECX_HYPERVISOR (1u << 31)
 #define CPUID_1_EDX_TSC (1u << 4)
 #define CPUID_1_EDX_MCE (1u << 7)
@@ -71,6 +76,10 @@ typedef struct _ARCH_FEATURES
 #define CPUID_7_ECX_UMIP (1u << 2)
 #define CPUID_EXT1_EDX_NX (1u << 20)
 #define CPUID_EXT1_EDX_1GB (1u << 26)
+
+/* Reads what there is to save besides the general registers (xstate.c). Leaf1Ecx is set; it loses
+ * its XSAVE bit if that is of no use. */
+VOID ArchReadExtendedFeatures(PARCH_FEATURES Features, ULONG MaximumLeaf);
 
 /* The intersection over all started processors: written by the boot processor, then narrowed under
  * interlocked AND by each AP before it counts as active. */

@@ -35,6 +35,7 @@ static VOID ArchReadFeatures(PARCH_FEATURES Features)
         Features->Leaf7Ebx = Info[1];
         Features->Leaf7Ecx = Info[2];
     }
+    ArchReadExtendedFeatures(Features, MaximumLeaf);
     __cpuidex(Info, 0x80000000u, 0);
     MaximumExtended = Info[0];
     __cpuidex(Info, 0x80000001u, 0);
@@ -85,6 +86,7 @@ VOID ArchDetectFeatures(BOOLEAN BootProcessor)
     InterlockedAnd((volatile LONG *)&ArchFeatures.Leaf7Ebx, (LONG)Mine.Leaf7Ebx);
     InterlockedAnd((volatile LONG *)&ArchFeatures.Leaf7Ecx, (LONG)Mine.Leaf7Ecx);
     InterlockedAnd((volatile LONG *)&ArchFeatures.Extended1Edx, (LONG)Mine.Extended1Edx);
+    InterlockedAnd64((volatile LONG64 *)&ArchFeatures.ExtendedMask, (LONG64)Mine.ExtendedMask);
     if (Mine.Signature != ArchFeatures.Signature)
     {
         KiLog(KiLogWarning, "CPU signature %08x differs from the boot processor's %08x",
@@ -117,6 +119,10 @@ VOID ArchSetControlRegisters(VOID)
     {
         Cr4 |= CR4_OSFXSR | CR4_OSXMMEXCPT;
     }
+    if (ArchFeatures.Leaf1Ecx & CPUID_1_ECX_XSAVE)
+    {
+        Cr4 |= CR4_OSXSAVE;
+    }
     if (ArchFeatures.Leaf7Ebx & CPUID_7_EBX_SMEP)
     {
         Cr4 |= CR4_SMEP;
@@ -132,6 +138,10 @@ VOID ArchSetControlRegisters(VOID)
     __writemsr(MSR_EFER, Efer);
     __writecr0(CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG);
     __writecr4(Cr4);
+    if (Cr4 & CR4_OSXSAVE)
+    {
+        _xsetbv(0, ArchFeatures.ExtendedMask);
+    }
     if (ArchFeatures.Leaf1Edx & CPUID_1_EDX_PAT)
     {
         __writemsr(MSR_PAT, PAT_VALUE);

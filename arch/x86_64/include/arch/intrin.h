@@ -94,8 +94,8 @@ INTRINSIC VOID ArchRestoreInterrupts(BOOLEAN Enabled)
     }
 }
 
-/* 16 bytes, aligned to 16, if they are *ComparandResult (low half first); else that is what they are.
- * Returns 1 if they changed. A full barrier. */
+/* Changes 16 bytes, aligned to 16, if they are *ComparandResult (low half first): returns 1; else
+ * 0, and that is what they are. A full barrier. */
 INTRINSIC UCHAR _InterlockedCompareExchange128(volatile LONG64 *Destination, LONG64 ExchangeHigh,
                                                LONG64 ExchangeLow, LONG64 *ComparandResult)
 {
@@ -150,6 +150,36 @@ INTRINSIC VOID __cpuidex(ULONG CpuInfo[4], ULONG Leaf, ULONG SubLeaf)
     __asm__ volatile("cpuid"
                      : "=a"(CpuInfo[0]), "=b"(CpuInfo[1]), "=c"(CpuInfo[2]), "=d"(CpuInfo[3])
                      : "a"(Leaf), "c"(SubLeaf)
+                     : "memory");
+}
+
+INTRINSIC VOID _xsetbv(ULONG Register, ULONG64 Value)
+{
+    __asm__ volatile("xsetbv" ::"c"(Register), "a"((ULONG)Value), "d"((ULONG)(Value >> 32))
+                     : "memory");
+}
+
+/* x87, SSE and more (SDM 1, chapters 10.5 and 13). Area: 512 bytes, 16-byte aligned; or for XSAVE
+ * the components of Mask in their standard places, 64-byte aligned. */
+INTRINSIC VOID _fxsave64(PVOID Area)
+{
+    __asm__ volatile("fxsave64 (%0)" ::"r"(Area) : "memory");
+}
+
+INTRINSIC VOID _fxrstor64(const VOID *Area)
+{
+    __asm__ volatile("fxrstor64 (%0)" ::"r"(Area) : "memory");
+}
+
+INTRINSIC VOID _xsave64(PVOID Area, ULONG64 Mask)
+{
+    __asm__ volatile("xsave64 (%0)" ::"r"(Area), "a"((ULONG)Mask), "d"((ULONG)(Mask >> 32))
+                     : "memory");
+}
+
+INTRINSIC VOID _xrstor64(const VOID *Area, ULONG64 Mask)
+{
+    __asm__ volatile("xrstor64 (%0)" ::"r"(Area), "a"((ULONG)Mask), "d"((ULONG)(Mask >> 32))
                      : "memory");
 }
 

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * history.h - small runs of a few threads on a few objects, with every call written down.
+ *
+ * A round: each thread makes the calls of its program, as fast as it can; begin, end and result of
+ * each go into an array of its own. Afterwards the round is written to the results port, and the
+ * host looks for an order of instants that explains it (tests/harness/history.py, linear.py).
+ */
+#pragma once
+
+#include "kt.h"
+
+#define HISTORY_OBJECTS 3
+#define HISTORY_THREADS 4
+#define HISTORY_PROGRAM 8 /* calls that a program has at most */
+
+typedef enum _HISTORY_KIND
+{
+    HistorySynchronization,
+    HistoryNotification,
+    HistorySemaphore,
+    HistoryMutex,
+    HistoryQueue
+} HISTORY_KIND;
+
+typedef enum _HISTORY_OPERATION
+{
+    HistorySet,
+    HistoryReset,
+    HistoryClear,
+    HistoryPulse,
+    HistoryRead,
+    HistoryWait,
+    HistoryAny,
+    HistoryAll,
+    HistoryRelease,
+    HistoryHead,
+    HistoryTail,
+    HistoryRemove,
+    HistoryLook, /* at another thread: is it waiting? */
+    HistoryOperationCount
+} HISTORY_OPERATION;
+
+/* What a case is about: its objects, and what the calls are drawn from besides those that signal
+ * and wait for one object. */
+typedef struct _HISTORY_KINDS
+{
+    PCSTR Name; /* suite/case */
+    ULONG ObjectCount;
+    struct
+    {
+        HISTORY_KIND Kind;
+        LONG First, Limit;
+    } Objects[HISTORY_OBJECTS];
+    BOOLEAN Reads;
+    HISTORY_OPERATION Several; /* HistoryAny or HistoryAll; or HistoryWait: neither */
+} HISTORY_KINDS;
+
+/* Makes rounds and writes them out; the host decides. The case fails only by what shows at once. */
+VOID HistoryRun(const HISTORY_KINDS *Kinds);
