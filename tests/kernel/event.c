@@ -76,7 +76,7 @@ static VOID StartGroup(EVENT_TYPE Type)
     {
         KtCreateThread(&Group.Threads[Index], WaitOnce, (PVOID)(ULONG_PTR)Index,
                        KI_DEFAULT_PRIORITY, KT_ANYWHERE);
-        KtAwaitWaiting(&Group.Threads[Index]);
+        KtAwaitBlocked(&Group.Threads[Index]);
     }
 }
 
@@ -106,7 +106,7 @@ static VOID OnePerSetInOrder(VOID)
         KT_CHECK(KeReadStateEvent(&Group.Event) == 0, "set %d left it set", Sets);
         for (LONG Index = Sets; Index < WAITERS && !KtHasFailed(); Index++)
         {
-            KtAwaitWaiting(&Group.Threads[Index]);
+            KtAwaitBlocked(&Group.Threads[Index]);
         }
         KT_CHECK(Group.Released == Sets, "%d sets released %d", Sets, Group.Released);
     }
@@ -140,7 +140,7 @@ static VOID PulseReleasesWhoWaits(VOID)
     KT_CHECK(KtWaitFor(&Group.Released, 1, WAIT_LIMIT), "the pulse released nobody");
     for (ULONG Index = 1; Index < WAITERS && !KtHasFailed(); Index++)
     {
-        KtAwaitWaiting(&Group.Threads[Index]);
+        KtAwaitBlocked(&Group.Threads[Index]);
     }
     KT_CHECK(Group.Released == 1, "the pulse released %d", Group.Released);
     EndGroup();
@@ -283,7 +283,7 @@ static VOID EachSetIsTakenOnce(VOID)
              Fire.Takes);
     for (ULONG Index = 0; Index < TAKERS; Index++)
     {
-        KtAwaitWaiting(&Fire.Takers[Index]);
+        KtAwaitBlocked(&Fire.Takers[Index]);
     }
     KT_CHECK(Fire.Takes == Fire.Sets, "%d sets, %d takes", Fire.Sets, Fire.Takes);
     WriteRelease(&Fire.Stop, TRUE);

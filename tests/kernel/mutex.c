@@ -178,7 +178,7 @@ static VOID HandsOverInOrder(VOID)
     {
         KtCreateThread(&Line.Threads[Index], OwnOnce, (PVOID)(ULONG_PTR)Index, KI_DEFAULT_PRIORITY,
                        KT_ANYWHERE);
-        KtAwaitWaiting(&Line.Threads[Index]);
+        KtAwaitBlocked(&Line.Threads[Index]);
     }
     KT_CHECK(KeReleaseMutex(&Mutex, FALSE) == 0, "the release");
     for (LONG Index = 0; Index < WAITERS; Index++)

@@ -88,7 +88,7 @@ static VOID ReleasesExactly(VOID)
     for (ULONG Index = 0; Index < WAITERS; Index++)
     {
         KtCreateThread(&Crowd.Threads[Index], WaitOnce, NULL, KI_DEFAULT_PRIORITY, KT_ANYWHERE);
-        KtAwaitWaiting(&Crowd.Threads[Index]);
+        KtAwaitBlocked(&Crowd.Threads[Index]);
     }
     for (ULONG Step = 0; Step < RTL_NUMBER_OF(Steps); Step++)
     {
@@ -172,7 +172,7 @@ static VOID SumIsRight(VOID)
              Flow.Taken);
     for (ULONG Index = 0; Index < TAKERS; Index++)
     {
-        KtAwaitWaiting(&Flow.Threads[Index]);
+        KtAwaitBlocked(&Flow.Threads[Index]);
     }
     KT_CHECK(Flow.Taken == Flow.Given && KeReadStateSemaphore(&Flow.Semaphore) == 0,
              "given %d, taken %d, count %d", Flow.Given, Flow.Taken,

@@ -4,7 +4,7 @@
 
 LARGE_INTEGER KtPoll = {.QuadPart = 0};
 
-VOID KtAwaitWaiting(PKT_THREAD Thread)
+VOID KtAwaitBlocked(PKT_THREAD Thread)
 {
     ULONG64 End = KtNow() + WAIT_LIMIT;
     PKTHREAD Tcb = &Thread->Thread;

@@ -11,7 +11,7 @@
 
 /* Returns when the thread is in its wait, has left its processor and is at rest; fails the case if
  * that never happens. */
-VOID KtAwaitWaiting(PKT_THREAD Thread);
+VOID KtAwaitBlocked(PKT_THREAD Thread);
 
 /* Time-outs for waits, in 100 ns units as KeWait... takes them. */
 LARGE_INTEGER KtRelative(ULONG64 Units);
