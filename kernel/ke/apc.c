@@ -23,8 +23,8 @@
  *
  *   Due.Apc brings a thread to KiDeliverApcs, or vector 0x1F does. Who inserts chooses by where the
  *   thread is:
- *       current here          Due.Apc: seen when the IRQL falls to PASSIVE_LEVEL, at the latest at
- *                             the end of the insertion itself
+ *       current here          Due.Apc: seen when the IRQL falls to PASSIVE_LEVEL, which is within
+ *                             the insertion itself if that is where it came from
  *       committed to a wait   (Committed) -> (Apc) if the APC may run: delivers, then waits again
  *       running elsewhere     0x1F straight to that processor, whose APIC holds it while IRQL >= 1
  *       anywhere else         nothing: it has a switch before it, which looks (KiNoteApcs)
@@ -46,7 +46,8 @@
  *       alert: Alerted, barrier, look at WaitState        KiCommitWait: Committed (locked), look at
  *                                                         Alerted
  *   WaitState is looked at first, State afterwards: a thread that has committed is still Running
- *   for a moment, and a vector 0x1F then finds it gone. The end of a region needs no barrier: region.c.
+ *   for a moment, and a vector 0x1F then finds it gone. The end of a region needs no barrier:
+ *   see region.c.
  *   Due.Apc is its own processor's: program order is enough. The switch replaces it with what the
  *   new thread needs; a flag left over costs a delivery that finds nothing.
  *

@@ -421,6 +421,15 @@ static NTSTATUS ObpCheckEntry(const OBP_HANDLE_ENTRY *Entry, ACCESS_MASK Desired
     return STATUS_SUCCESS;
 }
 
+/* The twin's window, and time for another thread to use it. */
+static VOID ObpReferenceLate(POBJECT_HEADER Header)
+{
+    LARGE_INTEGER Window = {.QuadPart = -5 * 10000};
+
+    KeDelayExecutionThread(KernelMode, FALSE, &Window);
+    ObReferenceObject(Header->Body);
+}
+
 NTSTATUS ObReferenceObjectByHandle(HANDLE Handle, ACCESS_MASK DesiredAccess,
                                    POBJECT_TYPE ObjectType, KPROCESSOR_MODE AccessMode,
                                    PVOID *Object, POBJECT_HANDLE_INFORMATION HandleInformation)
@@ -463,8 +472,7 @@ NTSTATUS ObReferenceObjectByHandle(HANDLE Handle, ACCESS_MASK DesiredAccess,
     {
         if (KI_TWIN(KiTwinObLateReference))
         {
-            KI_TWIN_DELAY(KiTwinObLateReference);
-            ObReferenceObject(Header->Body);
+            ObpReferenceLate(Header);
         }
         *Object = Header->Body;
     }

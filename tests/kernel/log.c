@@ -110,10 +110,11 @@ static ULONG64 StopReading(VOID)
 }
 
 /* ---------------------------------------------------------- With room for all: nobody drains,
- * for all are above PASSIVE_LEVEL until they have written. */
+ * for all are at DISPATCH_LEVEL before the first line and until the last, and no thread runs. */
 
 static ULONG IsrVector;
 static volatile LONG StillWriting;
+static volatile LONG Raised;
 
 static BOOLEAN WriteFromIsr(PKINTERRUPT Interrupt, PVOID Context)
 {
@@ -131,7 +132,7 @@ static VOID WriteAtEveryLevel(ULONG Lines)
 
     for (ULONG Line = 0; Line < Lines; Line++)
     {
-        KIRQL Level = (KIRQL)(APC_LEVEL + Line % (HIGH_LEVEL - APC_LEVEL + 1));
+        KIRQL Level = (KIRQL)(DISPATCH_LEVEL + Line % (HIGH_LEVEL - DISPATCH_LEVEL + 1));
         KIRQL OldIrql;
 
         KeRaiseIrql(Level, &OldIrql);
@@ -153,7 +154,9 @@ static VOID WriteWithoutDraining(PVOID Context, ULONG Processor)
     KIRQL OldIrql;
 
     UNREFERENCED_PARAMETER(Processor);
-    KeRaiseIrql(APC_LEVEL, &OldIrql);
+    KeRaiseIrql(DISPATCH_LEVEL, &OldIrql);
+    InterlockedIncrement(&Raised);
+    KtWaitFor(&Raised, (LONG)KtProcessors(), KT_SECONDS(20));
     WriteAtEveryLevel(*(const ULONG *)Context);
     InterlockedDecrement(&StillWriting);
     while (ReadAcquire(&StillWriting) > 0 && !KtHasFailed())
@@ -171,6 +174,7 @@ static ULONG64 WriteFromAll(ULONG LinesOfEach, BOOLEAN Gaps)
     IsrVector = KtUnusedVector(DEVICE_IRQL, 0);
     Interrupt = KtConnect(IsrVector, DEVICE_IRQL, NULL, LevelSensitive, FALSE, WriteFromIsr, NULL);
     StillWriting = (LONG)KtProcessors();
+    Raised = 0;
     StartReading(Gaps);
     KtParallel(WriteWithoutDraining, &LinesOfEach);
     IoDisconnectInterrupt(Interrupt);

@@ -40,7 +40,7 @@ static VOID PastTheLimit(VOID)
     {
         Excess.Adjustment = Adjustments[Index];
         KtExpectBugCheck(KMODE_EXCEPTION_NOT_HANDLED,
-                         (ULONG_PTR)(LONG64)STATUS_SEMAPHORE_LIMIT_EXCEEDED, ReleaseTooMuch,
+                         (ULONG)STATUS_SEMAPHORE_LIMIT_EXCEEDED, ReleaseTooMuch,
                          &Excess);
         KT_CHECK(KeReadStateSemaphore(&Excess.Semaphore) == 4, "adjustment %d: count %d",
                  Adjustments[Index], KeReadStateSemaphore(&Excess.Semaphore));
