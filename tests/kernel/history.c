@@ -23,6 +23,7 @@
 #define PRIORITY LOW_REALTIME_PRIORITY
 #define NO_CALL MAXULONG
 #define LOOK_LIMIT 2000                /* 200 us */
+#define LONGEST_NAP 3000               /* 300 us */
 #define STEP_LIMIT KT_MILLISECONDS(10) /* a wake-up that a broken twin loses costs this much */
 #define QUEUE_CONCURRENCY (HISTORY_THREADS * 2)
 
@@ -430,6 +431,8 @@ static VOID CallSeveral(PHISTORY_THREAD Thread)
              DrawLimit(Thread));
 }
 
+/* A short while, so that the others catch up, perhaps while this one owns something: a host that
+ * cannot run all processors at once would run one program after the other. */
 static VOID Linger(PHISTORY_THREAD Thread)
 {
     switch (Draw(Thread, 6))
@@ -439,6 +442,9 @@ static VOID Linger(PHISTORY_THREAD Thread)
         break;
     case 1:
         KeStallExecutionProcessor(Draw(Thread, 16));
+        break;
+    case 2:
+        KtSleep(1 + Draw(Thread, LONGEST_NAP));
         break;
     default:
         break;
