@@ -86,7 +86,9 @@
     Twin(KiTwinResourceBarges, "resource-barges",                                                  \
          "ex/resource.c: new sharers overtake who waits exclusively")                              \
     Twin(KiTwinRundownNoWait, "rundown-no-wait",                                                   \
-         "ex/rundown.c: the wait does not wait")
+         "ex/rundown.c: the wait does not wait")                                                   \
+    Twin(KiTwinSlistNoSequence, "slist-no-sequence",                                               \
+         "ex/slist.c: a change leaves the sequence alone")
 /* clang-format on */
 
 #define KI_TWIN_SYMBOL(Symbol, Name, What) Symbol,
