@@ -39,6 +39,10 @@
          "wait.c: a waiter may leave while its object is locked")                                  \
     Twin(KiTwinWaitLooksEarly, "wait-looks-early",                                                 \
          "wait.c: looks at the object before it has its lock")                                     \
+    Twin(KiTwinWaitLastFirst, "wait-last-first",                                                   \
+         "wait.c: a signal goes to who came last")                                                 \
+    Twin(KiTwinWaitAllOneLock, "wait-all-one-lock",                                                \
+         "waitall.c: a signaller looks at the other objects without their locks")                  \
     Twin(KiTwinQueueNoLimit, "queue-no-limit",                                                     \
          "queue.c: MaximumCount is ignored")                                                       \
     Twin(KiTwinTimerTwoHolds, "timer-two-holds",                                                   \
