@@ -44,9 +44,11 @@
  * STEPS
  *   A critical section with one access from outside its lock in it (a compare-exchange of a state)
  *   is one step: taking the lock can be put off to it, releasing it can be put before what follows.
- *   Where there are more, the lock is a bit that is held over the steps. Memory is sequentially
- *   consistent here: the pairs that need a barrier are (state, pending), each side having a locked
- *   instruction between its store and its load, and apc.pml has their store buffers.
+ *   Where there are more, the lock is a bit that is held over the steps. Readying a thread is joined
+ *   to the release, or the cas, before it: until then nobody but the thread itself, which waits for
+ *   it, can tell. A look at pending or at the time-out is joined to the cas that follows it: what
+ *   was seen stays so, as only the thread itself undoes it. Memory is sequentially consistent: the
+ *   pair that needs barriers is (state, pending), and apc.pml has its store buffers.
  *
  * WHAT IS PROVED
  *   #signals == #waits that returned Satisfied + #left in the object, for each object. While an
