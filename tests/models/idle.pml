@@ -4,8 +4,8 @@
  *
  * PURPOSE
  *   Models KiReadyThread and KiStealThread (kernel/ke/ready.c), KiReschedule and the choice in
- *   KiSwapThread (sched.c, switch.c), and the idle loop (idle.c): no ready thread waits while a processor
- *   that may run it sleeps. How a thread is handed over is switch.pml's.
+ *   KiSwapThread (sched.c, switch.c), and the idle loop (idle.c): no ready thread waits while a
+ *   processor that may run it sleeps. How a thread is handed over is switch.pml's.
  *
  * THE PROTOCOL: what the C must do
  *   Ready    an idle processor of the thread's affinity is claimed by clearing its bit in the idle
@@ -17,8 +17,8 @@
  *   Choose   under Ready.Lock: Due.Schedule = FALSE; the best of the own queue, if it is better
  *            than what runs; RunningPriority. Whatever is left in the queue was perhaps told that
  *            it was due: Offer each. Then ready what was preempted.
- *   Idle     interrupts off. Set the own bit, with a locked instruction; look at the own queue, then
- *            at the others' for a thread that may run here. Nothing: sti, hlt; from the start.
+ *   Idle     interrupts off. Set the own bit, with a locked instruction; look at the own queue,
+ *            then at the others' for a thread that may run here. Nothing: sti, hlt; from the start.
  *            Something: clear the own bit, with a locked instruction; take it, under its queue's
  *            lock; it is gone: from the start. RunningPriority, under the own Ready.Lock. Now Offer
  *            whatever is still in any queue: if the bit had been cleared already, somebody counts
@@ -29,9 +29,10 @@
  *       a processor whose Due.Schedule is set, which will choose, and offer what it leaves;
  *       a processor that has been claimed and not yet set its bit again, or has 0x2F pending; or
  *       a processor with its bit set that has not come to that queue yet.
- *   ACTIVE processors that start idle, each running threads that end or compute for ever; the others
- *   are busy with something of the highest priority. Thread t has priority t + 1 and its affinity.
- *   Each is made ready once, by wakers on other processors, and again when it is preempted.
+ *   ACTIVE processors that start idle, each running threads that end or compute for ever; the
+ *   others are busy with something of the highest priority. Thread t has priority t + 1 and its
+ *   affinity. Each is made ready once, by wakers on other processors, and again when it is
+ *   preempted.
  *
  * STEPS
  *   Critical sections as in switch.pml. The claim and the interrupt that goes with it are one step:
