@@ -323,6 +323,7 @@ VOID KiChangePriority(PKTHREAD Thread, KPRIORITY Priority)
         KiUnlinkReady(&Prcb->Ready, Thread);
         Thread->Priority = (SCHAR)Priority;
         Thread->AtFront = FALSE;
+        Thread->Quantum = KI_QUANTUM;
         KiLinkReady(&Prcb->Ready, Thread);
     }
     else
@@ -333,7 +334,6 @@ VOID KiChangePriority(PKTHREAD Thread, KPRIORITY Priority)
             Prcb->Ready.RunningPriority = Priority;
         }
     }
-    Thread->Quantum = KI_QUANTUM;
     Look = KiIsBetterReady(Prcb);
     if (Look)
     {
