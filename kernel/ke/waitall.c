@@ -68,8 +68,8 @@ static BOOLEAN KiAreAllSignaled(PKWAIT_BLOCK Blocks, ULONG Count, PKTHREAD Threa
     return TRUE;
 }
 
-/* All of them signaled and locked: the wait ends here unless it has ended already. Returns the state
- * it was in, 0 if it had ended. */
+/* All of them signaled and locked: the wait ends here unless it has ended already. Returns the
+ * state it was in, 0 if it had ended. */
 static LONG KiSatisfyAll(PKWAIT_BLOCK Blocks, ULONG Count, PKTHREAD Thread)
 {
     LONG State = KiDecideWait(Thread, KI_WAIT_SATISFIED);
