@@ -2,7 +2,7 @@
 /* switch.h - the switch itself, for the scheduler. */
 #pragma once
 
-#include "sched.h"
+#include "scheduler.h"
 #include "spinlock.h"
 
 /* Gives this processor to New, which it has taken (Standby), or to its idle thread; the current
