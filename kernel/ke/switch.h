@@ -39,6 +39,12 @@ FORCEINLINE BOOLEAN KiIsBetterReady(PKPRCB Prcb)
 VOID KiChangePriority(PKTHREAD Thread, KPRIORITY Priority);
 VOID KiChangeAffinity(PKTHREAD Thread, const GROUP_AFFINITY *Affinity);
 
+/* ready.c: wakes an idle processor for a thread in Prcb's queues, if there is one for the other /
+ * the same for all processors' queues. At DISPATCH_LEVEL, by who has chosen a thread and leaves
+ * others. No lock held. */
+VOID KiOfferReady(PKPRCB Prcb);
+VOID KiOfferAllReady(VOID);
+
 /* switch.asm */
 PKTHREAD KiSwapContext(PKTHREAD Old, PKTHREAD New);
 VOID KiThreadEntry(VOID);
