@@ -36,7 +36,7 @@
 #include <io.h>
 #include <mi.h>
 
-#include "sched.h"
+#include "scheduler.h"
 
 #define LOG_SLOTS KI_LOG_CAPACITY /* a power of two */
 #define LOG_TEXT_SIZE 168

@@ -147,6 +147,7 @@ VOID KiReschedule(VOID)
     if (New == NULL)
     {
         KiReleaseSpinLock(&Prcb->Ready.Lock);
+        KiOfferReady(Prcb); /* who was put here because it would run, and does not */
         return;
     }
     KiGiveWay(Prcb, New, !QuantumEnded);

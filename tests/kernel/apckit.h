@@ -2,7 +2,7 @@
 /* apckit.h - for the APC tests: an APC that says what it saw, and threads to send it to. */
 #pragma once
 
-#include <sched.h>
+#include <scheduler.h>
 
 #include "kt.h"
 
