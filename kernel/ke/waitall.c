@@ -136,12 +136,16 @@ static VOID KiFillBlocks(PKTHREAD Thread, ULONG Count, PVOID Object[], PKWAIT_BL
     Thread->WaitCount = (UCHAR)Count;
 }
 
-static BOOLEAN KiIsAtLimit(PKWAIT_BLOCK Blocks, ULONG Count)
+/* Whether it owns one of them as often as a count can say. Nobody else changes that count, so whoever
+ * signals the others later needs not ask again. */
+static BOOLEAN KiIsAtLimit(PKWAIT_BLOCK Blocks, ULONG Count, PKTHREAD Thread)
 {
     for (ULONG Index = 0; Index < Count; Index++)
     {
-        if (Blocks[Index].Object->Type == MutantObject &&
-            Blocks[Index].Object->SignalState == MINLONG)
+        PDISPATCHER_HEADER Header = Blocks[Index].Object;
+
+        if (Header->Type == MutantObject && Header->SignalState == MINLONG &&
+            KiIsSignaled(Header, Thread))
         {
             return TRUE;
         }
@@ -187,16 +191,13 @@ static LONG KiTryWaitAll(PKTHREAD Thread, ULONG Count, PVOID Object[], PKWAIT_BL
     WriteRelease(&Thread->WaitState, KI_WAIT_PREPARING); /* pairs with: KiDecideWait */
     KiAcquireSpinLock(&KiWaitAllLock);
     KiLockOthers(Blocks, Count, NULL);
-    if (KiAreAllSignaled(Blocks, Count, Thread))
+    if (KiIsAtLimit(Blocks, Count, Thread))
     {
-        if (KiIsAtLimit(Blocks, Count))
-        {
-            KiDecideWait(Thread, KI_WAIT_AT_LIMIT);
-        }
-        else
-        {
-            KiSatisfyAll(Blocks, Count, Thread);
-        }
+        KiDecideWait(Thread, KI_WAIT_AT_LIMIT);
+    }
+    else if (KiAreAllSignaled(Blocks, Count, Thread))
+    {
+        KiSatisfyAll(Blocks, Count, Thread);
     }
     else if (!Poll)
     {
