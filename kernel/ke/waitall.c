@@ -74,7 +74,11 @@ static LONG KiSatisfyAll(PKWAIT_BLOCK Blocks, ULONG Count, PKTHREAD Thread)
 {
     LONG State = KiDecideWait(Thread, KI_WAIT_SATISFIED);
 
-    for (ULONG Index = 0; State != 0 && Index < Count; Index++)
+    if (State == 0 && !KI_TWIN(KiTwinWaitAllSpendsLost))
+    {
+        return 0;
+    }
+    for (ULONG Index = 0; Index < Count; Index++)
     {
         KiSatisfyWait(Blocks[Index].Object, Thread);
     }
@@ -96,6 +100,10 @@ BOOLEAN KiTrySatisfyAll(PKWAIT_BLOCK Block, PDISPATCHER_HEADER Held, PBOOLEAN Wa
     {
         KI_TWIN_DELAY(KiTwinWaitAllOneLock);
         State = KiSatisfyAll(Blocks, Count, Thread);
+    }
+    else if (KI_TWIN(KiTwinWaitAllPiecemeal))
+    {
+        KiSatisfyWait(Held, Thread);
     }
     if (!KI_TWIN(KiTwinWaitAllOneLock))
     {

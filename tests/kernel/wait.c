@@ -584,7 +584,10 @@ static VOID InterruptWait(WAIT_TYPE Type, BOOLEAN Absolute)
     KtInitializeSpecialApc(&Apc, &Waiter.Thread.Thread);
     while (!ReadAcquire(&Waiter.Done) && KtNow() < End)
     {
-        Runs += KtInsertApc(&Apc);
+        if (ReadAcquire(&Apc.KernelRuns) == Runs) /* the last one has ended */
+        {
+            Runs += KtInsertApc(&Apc);
+        }
         KtSleep(1);
     }
     KT_CHECK(Waiter.Done, "type %u: the time-out never came; %d APCs", Type, Runs);
