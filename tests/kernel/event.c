@@ -85,6 +85,7 @@ static VOID EndGroup(VOID)
 {
     while (ReadAcquire(&Group.Released) < WAITERS)
     {
+        KeClearEvent(&Group.Event);
         KeSetEvent(&Group.Event, IO_NO_INCREMENT, FALSE);
     }
     for (ULONG Index = 0; Index < WAITERS; Index++)
