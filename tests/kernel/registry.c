@@ -34,6 +34,11 @@
     Suite(KtApcThreadSuite)                                                                        \
     Suite(KtApcStormSuite)                                                                         \
     Suite(KtWaitLifeSuite)                                                                         \
+    Suite(KtSchedulerSuite)                                                                        \
+    Suite(KtSchedulerIdleSuite)                                                                    \
+    Suite(KtSchedulerAffinitySuite)                                                                \
+    Suite(KtSchedulerPrioritySuite)                                                                \
+    Suite(KtSchedulerStateSuite)                                                                   \
     Suite(KtDpcThreadedSuite)                                                                      \
     Suite(KtDpcGenericSuite)                                                                       \
     Suite(KtDpcWatchdogSuite)                                                                      \
