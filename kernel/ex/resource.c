@@ -355,7 +355,7 @@ BOOLEAN ExAcquireSharedWaitForExclusive(PERESOURCE Resource, BOOLEAN Wait)
 
 /* ------------------------------------------------------------------ Releasing, converting. */
 
-VOID ExReleaseResourceForThreadLite(PERESOURCE Resource, ERESOURCE_THREAD ResourceThreadId)
+static VOID ExpRelease(PERESOURCE Resource, ERESOURCE_THREAD Thread)
 {
     LIST_ENTRY Released;
     POWNER_ENTRY Owner;
@@ -364,11 +364,11 @@ VOID ExReleaseResourceForThreadLite(PERESOURCE Resource, ERESOURCE_THREAD Resour
     KI_ASSERT_IRQL_MAX(DISPATCH_LEVEL);
     InitializeListHead(&Released);
     KeAcquireSpinLock(&Resource->SpinLock, &OldIrql);
-    Owner = ExpFindOwner(Resource, ResourceThreadId);
+    Owner = ExpFindOwner(Resource, Thread);
     if (Owner == NULL)
     {
         KeReleaseSpinLock(&Resource->SpinLock, OldIrql);
-        KeBugCheckEx(RESOURCE_NOT_OWNED, (ULONG_PTR)Resource, ResourceThreadId,
+        KeBugCheckEx(RESOURCE_NOT_OWNED, (ULONG_PTR)Resource, Thread,
                      (ULONG_PTR)Resource->OwnerTable, 0);
     }
     if (ExpDropOwner(Resource, Owner))
@@ -379,11 +379,21 @@ VOID ExReleaseResourceForThreadLite(PERESOURCE Resource, ERESOURCE_THREAD Resour
     ExpWake(&Released);
 }
 
-VOID ExReleaseResourceLite(PERESOURCE Resource)
+static VOID ExpReleaseOwn(PERESOURCE Resource)
 {
     EXP_VERIFY(KeAreApcsDisabled(), VERIFIER_RELEASE_WITH_APCS,
                KI_CURRENT_PRCB->CurrentThread->KernelApcDisable, Resource);
-    ExReleaseResourceForThreadLite(Resource, ExGetCurrentResourceThread());
+    ExpRelease(Resource, ExGetCurrentResourceThread());
+}
+
+VOID ExReleaseResourceForThreadLite(PERESOURCE Resource, ERESOURCE_THREAD ResourceThreadId)
+{
+    ExpRelease(Resource, ResourceThreadId);
+}
+
+VOID ExReleaseResourceLite(PERESOURCE Resource)
+{
+    ExpReleaseOwn(Resource);
 }
 
 VOID ExConvertExclusiveToSharedLite(PERESOURCE Resource)
@@ -430,7 +440,7 @@ PVOID ExEnterCriticalRegionAndAcquireSharedWaitForExclusive(PERESOURCE Resource)
 
 VOID ExReleaseResourceAndLeaveCriticalRegion(PERESOURCE Resource)
 {
-    ExReleaseResourceLite(Resource);
+    ExpReleaseOwn(Resource);
     KeLeaveCriticalRegion();
 }
 

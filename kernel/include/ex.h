@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ex.h - executive services: the pool, work for system worker threads, locks (exlock.h).
+ * ex.h - executive services: the pool, work for system worker threads, locks (exlock.h), lists
+ * (exlist.h).
  */
 #pragma once
 
@@ -62,4 +63,5 @@ typedef enum _WORK_QUEUE_TYPE
 _IRQL_requires_max_(DISPATCH_LEVEL)
 VOID ExQueueWorkItem(_Inout_ PWORK_QUEUE_ITEM WorkItem, WORK_QUEUE_TYPE QueueType);
 
+#include <exlist.h>
 #include <exlock.h>

@@ -301,8 +301,8 @@ typedef struct _KDPC_WATCHDOG_INFORMATION
 _IRQL_requires_min_(DISPATCH_LEVEL)
 NTSTATUS KeQueryDpcWatchdogInformation(_Out_ PKDPC_WATCHDOG_INFORMATION WatchdogInformation);
 
-/* TRUE: a loop at DISPATCH_LEVEL should make a pause - lower the IRQL; in a DPC, leave the rest to a
- * thread. */
+/* TRUE: a loop at DISPATCH_LEVEL should make a pause - lower the IRQL; in a DPC, leave the rest to
+ * a thread. */
 _IRQL_requires_min_(DISPATCH_LEVEL)
 LOGICAL KeShouldYieldProcessor(VOID);
 

@@ -7,8 +7,8 @@
 
 #include <kewait.h>
 
-/* ------------------------------------------------------------------ Priorities ("Thread Priority").
- * 1..15 vary with boosts, 16..31 are real time and do not. */
+/* ------------------------------------------------------------------ Priorities ("Thread
+ * Priority"). 1..15 vary with boosts, 16..31 are real time and do not. */
 #define LOW_PRIORITY 0
 #define LOW_REALTIME_PRIORITY 16
 #define HIGH_PRIORITY 31
@@ -77,7 +77,8 @@ _IRQL_requires_max_(DISPATCH_LEVEL)
 VOID KeRevertToUserGroupAffinityThread(_In_ PGROUP_AFFINITY PreviousAffinity);
 
 /* ------------------------------------------------------------------ Regions ("Critical Regions and
- * Guarded Regions"): no normal kernel APCs in the first, no APCs at all in the second. They nest. */
+ * Guarded Regions"): no normal kernel APCs in the first, no APCs at all in the second. They
+ * nest. */
 _IRQL_requires_max_(APC_LEVEL)
 VOID KeEnterCriticalRegion(VOID);
 _IRQL_requires_max_(APC_LEVEL)
@@ -87,8 +88,8 @@ VOID KeEnterGuardedRegion(VOID);
 _IRQL_requires_max_(APC_LEVEL)
 VOID KeLeaveGuardedRegion(VOID);
 
-/* TRUE: in a critical or guarded region, whatever the IRQL / in a guarded region, or at APC_LEVEL or
- * above. */
+/* TRUE: in a critical or guarded region, whatever the IRQL / in a guarded region, or at APC_LEVEL
+ * or above. */
 _IRQL_requires_max_(DISPATCH_LEVEL)
 BOOLEAN KeAreApcsDisabled(VOID);
 _IRQL_requires_max_(DISPATCH_LEVEL)

@@ -3,10 +3,10 @@
  * affinity.c - where the running thread may run.
  *
  * A thread has an affinity of its own and, over it, at most one system affinity at a time, which a
- * driver sets and takes back around work that belongs to a processor. Only the thread itself changes
- * either, so the affinity of a thread that does not run is constant. If the processor it is on is
- * not in the new one, the scheduler is asked to move it, and does so as soon as the IRQL is below
- * DISPATCH_LEVEL. Microsoft: "KeSetSystemAffinityThreadEx", "KeSetSystemGroupAffinityThread".
+ * driver sets and takes back around work that belongs to a processor. Only the thread itself
+ * changes either, so the affinity of a thread that does not run is constant. If the processor it is
+ * on is not in the new one, the scheduler is asked to move it, and does so as soon as the IRQL is
+ * below DISPATCH_LEVEL. Microsoft: "KeSetSystemAffinityThreadEx", "KeSetSystemGroupAffinityThread".
  */
 #include "switch.h"
 

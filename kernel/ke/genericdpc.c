@@ -18,10 +18,10 @@
  *   - All are queued before any can run here: the caller is at DISPATCH_LEVEL meanwhile. Below, an
  *     insertion into its own queue would run at once and wait for those not queued yet.
  *   - Before ours in a queue there may be other DPCs; they end, since no DPC may wait for a thread
- *     or for another DPC. One that starts a rendezvous is answered by those who wait at the barrier,
- *     for their interrupts are on.
- *   - Who spins at DISPATCH_LEVEL for a lock: the holder is at DISPATCH_LEVEL too, so no DPC of ours
- *     can be on top of it, and it lets go.
+ *     or for another DPC. One that starts a rendezvous is answered by those who wait at the
+ *     barrier, for their interrupts are on.
+ *   - Who spins at DISPATCH_LEVEL for a lock: the holder is at DISPATCH_LEVEL too, so no DPC of
+ *     ours can be on top of it, and it lets go.
  *   Somebody who never comes is the DPC watchdog's case (watchdog.c).
  *
  * LOCKS AND IRQL
@@ -29,8 +29,8 @@
  *   thread comes to wait for it. The state below belongs to its holder and his DPCs.
  *
  * ORDERING
- *   Locked adds, and Round by release and acquire: what was written before the barrier is seen after
- *   it. pairs with: KeSignalCallDpcSynchronize. Done by the event.
+ *   Locked adds, and Round by release and acquire: what was written before the barrier is seen
+ *   after it. pairs with: KeSignalCallDpcSynchronize. Done by the event.
  *
  * FURTHER READING
  *   docs/dpc.md. Law L33; regression R-f.

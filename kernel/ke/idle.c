@@ -17,8 +17,8 @@
  *   Dpc.Idle means that the processor has no tick of its own, and nothing else: it is set under the
  *   DPC queue's lock at the moment the queue is seen empty, so an insertion either finds it set and
  *   interrupts, or was there before and is found (dpc.c). It stays set through interrupts and their
- *   DPCs, which start a tick only if the last one is over: three writes to the timer for each packet
- *   would cost more than the packet.
+ *   DPCs, which start a tick only if the last one is over: three writes to the timer for each
+ *   packet would cost more than the packet.
  *
  * LOCKS AND IRQL
  *   The idle thread runs at PASSIVE_LEVEL, never waits, and never leaves its processor.

@@ -139,7 +139,6 @@ typedef enum _KTHREAD_STATE
     Standby,
     Terminated,
     Waiting,
-    Transition,
     DeferredReady
 } KTHREAD_STATE;
 
@@ -188,7 +187,6 @@ typedef struct _KTHREAD
     PVOID InitialStack;       /* top; constant */
     SIZE_T StackBytes;        /* constant */
     PCSTR Name;               /* constant */
-    ULONG64 StackCanary;      /* constant */
     PVOID ExtendedState;      /* registers to save and load with it, or NULL; itself (xstate.c)  */
     ULONG64 ContextSwitches;  /* times it was switched to: its processor, under Ready.Lock       */
     struct _KI_LANDING_PAD *LandingPad; /* checked builds: expect.c; itself */
@@ -316,7 +314,8 @@ typedef struct _KI_READY_QUEUES
     ULONG64 Acquirers;    /* ... and by whom, modulo 64; both are theirs to clear, under Lock */
 } KI_READY_QUEUES, *PKI_READY_QUEUES;
 
-/* One processor's timers (timer.c). Guarded by Lock; NextDue is also read by its clock interrupt. */
+/* One processor's timers (timer.c). Guarded by Lock; NextDue is also read by its clock
+ * interrupt. */
 typedef struct _KI_TIMERS
 {
     KSPIN_LOCK Lock;
@@ -486,9 +485,9 @@ VOID KiWatchDpcs(PKPRCB Prcb, KIRQL PreviousIrql);
 
 /* ------------------------------------------------------------------ What is due (due.c). */
 
-/* Timers, DPCs, another thread, APCs: does all that is due below Irql, which this processor is about
- * to return to. At DISPATCH_LEVEL, interrupts on, on a thread's stack; returns there, perhaps on
- * another processor. From the way out of an interrupt (trap.asm) and KiServeAfterLower. */
+/* Timers, DPCs, another thread, APCs: does all that is due below Irql, which this processor is
+ * about to return to. At DISPATCH_LEVEL, interrupts on, on a thread's stack; returns there, perhaps
+ * on another processor. From the way out of an interrupt (trap.asm) and KiServeAfterLower. */
 VOID KiServeDue(KIRQL Irql);
 
 /* ------------------------------------------------------------------ Threads (thread.c, switch.c,

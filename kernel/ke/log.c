@@ -14,13 +14,14 @@
  *       (p + N)      free for the writer of p + N         reader: store with release
  *   A writer that finds its slot not free yet counts the line as lost and goes on. The reader is
  *   whoever gets the drain flag: the log's own thread, which is woken by who logs at PASSIVE_LEVEL,
- *   else by the next tick or idle processor; before there are threads, who logs. In a bug check the one processor left reads the rest, steps over what a stopped
- *   writer left unfinished, and from then on writes straight to the port.
+ *   else by the next tick or idle processor; before there are threads, who logs. In a bug check the
+ *   one processor left reads the rest, steps over what a stopped writer left unfinished, and from
+ *   then on writes straight to the port.
  *
  * LOCKS AND IRQL
- *   None, and any. From draw to store a writer is at DISPATCH_LEVEL at least, lest a slot wait for a
- *   preempted thread. Not from an NMI handler: it could interrupt a writer between draw and store, and
- *   the reader would then stop at that slot; KiNonMaskableInterrupt only counts.
+ *   None, and any. From draw to store a writer is at DISPATCH_LEVEL at least, lest a slot wait for
+ *   a preempted thread. Not from an NMI handler: it could interrupt a writer between draw and
+ *   store, and the reader would then stop at that slot; KiNonMaskableInterrupt only counts.
  *
  * ORDERING
  *   The text is stored before the sequence (release) and read after it (acquire). pairs with: each
@@ -35,7 +36,7 @@
 #include <io.h>
 #include <mi.h>
 
-#include "sched.h"
+#include "scheduler.h"
 
 #define LOG_SLOTS KI_LOG_CAPACITY /* a power of two */
 #define LOG_TEXT_SIZE 168
@@ -236,8 +237,8 @@ VOID KiLogDrain(VOID)
     }
 }
 
-/* ------------------------------------------------------------------ The log's thread. Real time, so
- * that no boosted thread keeps a report from being seen. */
+/* ------------------------------------------------------------------ The log's thread. Real time,
+ * so that no boosted thread keeps a report from being seen. */
 
 #define LOG_PRIORITY LOW_REALTIME_PRIORITY
 

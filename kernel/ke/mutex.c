@@ -3,10 +3,10 @@
  * mutex.c - mutexes and mutants: objects that a thread owns.
  *
  * (1, -) free; (1 - n, T) owned n times by thread T. A release that frees it hands it to the first
- * waiter at once, so nobody overtakes. The object's side changes under its lock by whoever releases;
- * the owner's side - its list of mutants, and that a mutex keeps normal APCs away - by the owner
- * alone, when it comes back from its wait or releases. Microsoft: "Mutex Objects". docs/waits.md.
- * Laws L49-L54.
+ * waiter at once, so nobody overtakes. The object's side changes under its lock by whoever
+ * releases; the owner's side - its list of mutants, and that a mutex keeps normal APCs away - by
+ * the owner alone, when it comes back from its wait or releases. Microsoft: "Mutex Objects".
+ * docs/waits.md. Laws L49-L54.
  */
 #include <ex.h>
 

@@ -16,6 +16,9 @@
  *   and asks that processor to reschedule if the thread is better than what runs there. A thread
  *   that has to wait may still be wanted: by a processor that became idle after the choice. So the
  *   mask is read again after the thread is in its queue, and who is found idle is asked to look.
+ *   A processor that was asked takes one thread; of those it leaves - in its own queues, when it
+ *   has chosen, and in all others', when it was idle - it offers one to the next idle processor
+ *   (KiOfferReady), which does the same.
  *   Looking for an idle processor means its own queue, then each other one's summary, and the best
  *   thread there that may run here.
  *
@@ -296,6 +299,65 @@ PKTHREAD KiStealThread(PKPRCB Prcb)
     return NULL;
 }
 
+static BOOLEAN KiAnyIdle(VOID)
+{
+    LONG64 Idle = 0;
+
+    for (USHORT Group = 0; Group < MAXIMUM_GROUPS; Group++)
+    {
+        Idle |= ReadNoFence64(&KiIdleMask[Group]);
+    }
+    return Idle != 0;
+}
+
+/* The affinity of a thread in Prcb's queues that an idle processor may run; FALSE if there is none.
+ * Under its Ready.Lock. */
+static BOOLEAN KiFindOffer(PKPRCB Prcb, PGROUP_AFFINITY Affinity)
+{
+    for (ULONG Priority = 0; Priority < MAXIMUM_PRIORITY; Priority++)
+    {
+        PLIST_ENTRY Head = &Prcb->Ready.List[Priority];
+
+        for (PLIST_ENTRY Entry = Head->Flink; Entry != Head; Entry = Entry->Flink)
+        {
+            *Affinity = CONTAINING_RECORD(Entry, KTHREAD, QueueEntry)->Affinity;
+            if ((KAFFINITY)ReadNoFence64(&KiIdleMask[Affinity->Group]) & Affinity->Mask)
+            {
+                return TRUE;
+            }
+        }
+    }
+    return FALSE;
+}
+
+/* The mask is read after the choice that left the threads there, with the switch's exchange or the
+ * queue's lock between. */
+VOID KiOfferReady(PKPRCB Prcb)
+{
+    GROUP_AFFINITY Affinity;
+    BOOLEAN Found;
+
+    if (Prcb->Ready.Summary == 0 || !KiAnyIdle())
+    {
+        return;
+    }
+    KiLockReady(Prcb);
+    Found = KiFindOffer(Prcb, &Affinity);
+    KiReleaseSpinLock(&Prcb->Ready.Lock);
+    if (Found)
+    {
+        KiWakeIdleProcessor(&Affinity);
+    }
+}
+
+VOID KiOfferAllReady(VOID)
+{
+    for (ULONG Index = 0; Index < KiProcessorCount; Index++)
+    {
+        KiOfferReady(KiProcessorBlock[Index]);
+    }
+}
+
 /* Locks the processor that has the thread - queued, standing by or running - or had it last; the
  * thread's Lock is held, so it is not put in a queue meanwhile, but it may be taken from one. */
 static PKPRCB KiLockProcessorOf(PKTHREAD Thread)
@@ -323,6 +385,7 @@ VOID KiChangePriority(PKTHREAD Thread, KPRIORITY Priority)
         KiUnlinkReady(&Prcb->Ready, Thread);
         Thread->Priority = (SCHAR)Priority;
         Thread->AtFront = FALSE;
+        Thread->Quantum = KI_QUANTUM;
         KiLinkReady(&Prcb->Ready, Thread);
     }
     else
@@ -333,7 +396,6 @@ VOID KiChangePriority(PKTHREAD Thread, KPRIORITY Priority)
             Prcb->Ready.RunningPriority = Priority;
         }
     }
-    Thread->Quantum = KI_QUANTUM;
     Look = KiIsBetterReady(Prcb);
     if (Look)
     {

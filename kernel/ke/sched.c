@@ -3,8 +3,8 @@
  * sched.c - when a processor changes its thread: because it waits, gives way, or must.
  *
  * PURPOSE
- *   Each processor runs the best thread of its own queues: the highest priority that is ready there,
- *   and among equals each in turn. It does so at any moment at which its IRQL is below
+ *   Each processor runs the best thread of its own queues: the highest priority that is ready
+ *   there, and among equals each in turn. It does so at any moment at which its IRQL is below
  *   DISPATCH_LEVEL, whatever the thread is doing.
  *
  * HOW IT WORKS
@@ -147,6 +147,7 @@ VOID KiReschedule(VOID)
     if (New == NULL)
     {
         KiReleaseSpinLock(&Prcb->Ready.Lock);
+        KiOfferReady(Prcb); /* who was put here because it would run, and does not */
         return;
     }
     KiGiveWay(Prcb, New, !QuantumEnded);

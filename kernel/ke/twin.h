@@ -39,6 +39,10 @@
          "wait.c: a waiter may leave while its object is locked")                                  \
     Twin(KiTwinWaitLooksEarly, "wait-looks-early",                                                 \
          "wait.c: looks at the object before it has its lock")                                     \
+    Twin(KiTwinWaitLastFirst, "wait-last-first",                                                   \
+         "wait.c: a signal goes to who came last")                                                 \
+    Twin(KiTwinWaitAllOneLock, "wait-all-one-lock",                                                \
+         "waitall.c: a signaller looks at the other objects without their locks")                  \
     Twin(KiTwinQueueNoLimit, "queue-no-limit",                                                     \
          "queue.c: MaximumCount is ignored")                                                       \
     Twin(KiTwinTimerTwoHolds, "timer-two-holds",                                                   \
@@ -82,7 +86,9 @@
     Twin(KiTwinResourceBarges, "resource-barges",                                                  \
          "ex/resource.c: new sharers overtake who waits exclusively")                              \
     Twin(KiTwinRundownNoWait, "rundown-no-wait",                                                   \
-         "ex/rundown.c: the wait does not wait")
+         "ex/rundown.c: the wait does not wait")                                                   \
+    Twin(KiTwinSlistNoSequence, "slist-no-sequence",                                               \
+         "ex/slist.c: a change leaves the sequence alone")
 /* clang-format on */
 
 #define KI_TWIN_SYMBOL(Symbol, Name, What) Symbol,

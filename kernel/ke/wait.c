@@ -159,17 +159,23 @@ static BOOLEAN KiReleaseWaiter(PKWAIT_BLOCK Block, PDISPATCHER_HEADER Header)
     return State == KI_WAIT_COMMITTED;
 }
 
+/* First come, first served. */
+static PLIST_ENTRY KiNextWaiter(PLIST_ENTRY Entry)
+{
+    return KI_TWIN(KiTwinWaitLastFirst) ? Entry->Blink : Entry->Flink;
+}
+
 VOID KiReleaseWaiters(PKI_SIGNAL Signal)
 {
     PDISPATCHER_HEADER Header = Signal->Header;
-    PLIST_ENTRY Entry = Header->WaitListHead.Flink;
+    PLIST_ENTRY Entry = KiNextWaiter(&Header->WaitListHead);
 
     while (Entry != &Header->WaitListHead && Header->SignalState > 0)
     {
         PKWAIT_BLOCK Block = CONTAINING_RECORD(Entry, KWAIT_BLOCK, WaitListEntry);
         PKTHREAD Thread = Block->Thread;
 
-        Entry = Entry->Flink;
+        Entry = KiNextWaiter(Entry);
         if (KiReleaseWaiter(Block, Header))
         {
             InsertTailList(&Signal->Released, &Thread->QueueEntry);

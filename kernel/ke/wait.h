@@ -4,12 +4,12 @@
  */
 #pragma once
 
-#include "sched.h"
+#include "scheduler.h"
 
 VOID KiInitializeHeader(PDISPATCHER_HEADER Header, UCHAR Type, LONG SignalState);
 
-/* ------------------------------------------------------------------ For who signals: the pattern of
- * every routine that can make an object signaled.
+/* ------------------------------------------------------------------ For who signals: the pattern
+ * of every routine that can make an object signaled.
  *
  *     KI_SIGNAL Signal;
  *     KiBeginSignal(&Signal, Header);      raises to DISPATCH_LEVEL; the object's lock is held

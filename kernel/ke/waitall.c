@@ -27,6 +27,7 @@
  *   Microsoft: "KeWaitForMultipleObjects". docs/waits.md; tests/models/waitall.pml. Laws L66, L71.
  */
 #include "spinlock.h"
+#include "twin.h"
 #include "wait.h"
 
 KSPIN_LOCK KiWaitAllLock = KI_RANKED_SPIN_LOCK(KiRankWaitAll);
@@ -67,8 +68,8 @@ static BOOLEAN KiAreAllSignaled(PKWAIT_BLOCK Blocks, ULONG Count, PKTHREAD Threa
     return TRUE;
 }
 
-/* All of them signaled and locked: the wait ends here unless it has ended already. Returns the state
- * it was in, 0 if it had ended. */
+/* All of them signaled and locked: the wait ends here unless it has ended already. Returns the
+ * state it was in, 0 if it had ended. */
 static LONG KiSatisfyAll(PKWAIT_BLOCK Blocks, ULONG Count, PKTHREAD Thread)
 {
     LONG State = KiDecideWait(Thread, KI_WAIT_SATISFIED);
@@ -87,12 +88,19 @@ BOOLEAN KiTrySatisfyAll(PKWAIT_BLOCK Block, PDISPATCHER_HEADER Held, PBOOLEAN Wa
     ULONG Count = Thread->WaitCount;
     LONG State = 0;
 
-    KiLockOthers(Blocks, Count, Held);
+    if (!KI_TWIN(KiTwinWaitAllOneLock))
+    {
+        KiLockOthers(Blocks, Count, Held);
+    }
     if (KiAreAllSignaled(Blocks, Count, Thread))
     {
+        KI_TWIN_DELAY(KiTwinWaitAllOneLock);
         State = KiSatisfyAll(Blocks, Count, Thread);
     }
-    KiUnlockOthers(Blocks, Count, Held);
+    if (!KI_TWIN(KiTwinWaitAllOneLock))
+    {
+        KiUnlockOthers(Blocks, Count, Held);
+    }
     *WasCommitted = State == KI_WAIT_COMMITTED;
     return State != 0;
 }

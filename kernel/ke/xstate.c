@@ -10,9 +10,9 @@
  *
  * HOW IT WORKS
  *   Each save in force has a block from the pool with an area for its *own* registers, not for
- *   those that it found. The blocks of one thread form a stack, Thread->ExtendedState the innermost, and
- *   the rule is: the innermost block's registers are in the processor while the thread runs, all
- *   others are in their areas; while it does not run, all are in their areas.
+ *   those that it found. The blocks of one thread form a stack, Thread->ExtendedState the
+ *   innermost, and the rule is: the innermost block's registers are in the processor while the
+ *   thread runs, all others are in their areas; while it does not run, all are in their areas.
  *       save      (top = Outer, live = Outer's) -> (top = Block, live = fresh)
  *                 Outer's go to Outer's area
  *       restore   (top = Block, live = Block's) -> (top = Outer, live = Outer's)
@@ -40,7 +40,7 @@
 #include <arch/xstate.h>
 #include <ex.h>
 
-#include "sched.h"
+#include "scheduler.h"
 #include "twin.h"
 
 #define TAG_EXTENDED_STATE 'tSxE'

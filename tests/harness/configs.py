@@ -11,7 +11,7 @@ import qemu
 
 HERE = Path(__file__).resolve().parent
 TABLE = HERE / 'matrix.txt'
-TWINS = qemu.TOP / 'kernel/ke/twin.c'
+TWINS = qemu.TOP / 'kernel/ke/twin.h'
 MACHINE = ('smp', 'image', 'machine', 'boot', 'firmware', 'memory', 'cpu', 'nic', 'icount',
            'madt', 'extra')
 OTHER = ('tests', 'append', 'fault', 'timeout', 'tier', 'bugcheck', 'fails', 'log', 'may-skip',
@@ -167,7 +167,7 @@ def select(tier='test', smp='', glob='', table=TABLE):
 def check(table=TABLE):
     """What is wrong with the table beside the kernel: a list of sentences."""
     tested = {config.get('fault') for config in load(table)} - {''}
-    twins = set(re.findall(r'\[KiTwin\w+\] = "([^"]+)"', TWINS.read_text()))
+    twins = set(re.findall(r'Twin\(KiTwin\w+,\s*"([^"]+)"', TWINS.read_text()))
     return (['broken twin %s has no configuration that catches it' % name
              for name in sorted(twins - tested)] +
             ['fault=%s names no broken twin of %s' % (name, TWINS.relative_to(qemu.TOP))

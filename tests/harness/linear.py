@@ -351,6 +351,8 @@ class Case:
             self.problems.append('%s histories were announced, %d came'
                                  % ('no' if self.announced is None else self.announced,
                                     self.rounds))
+        if not self.overlaps:
+            self.problems.append('no two calls were ever concurrent: that proves nothing')
 
 
 class Checker:

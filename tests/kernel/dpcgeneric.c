@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * dpcgeneric.c - KeGenericCallDpc: once on every processor, together at the barrier, one winner, and
- * the call returns when all are done; from everywhere at once, among rendezvous and flushes. Law
- * L33; regression R-f; torture T9.
+ * dpcgeneric.c - KeGenericCallDpc: once on every processor, together at the barrier, one winner,
+ * and the call returns when all are done; from everywhere at once, among rendezvous and flushes.
+ * Law L33; regression R-f; torture T9.
  */
 #include "kt.h"
 
-#define ROUNDS 40
+#define ROUNDS 20
 
 /* One call. Runs: each its own. The rest: any processor, locked add. */
 typedef struct _CALL

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * dpcwatchdog.c - the DPC watchdog: what it says while all is well, that ticks which a processor has
- * not seen do not count, and (each in a boot of its own) that it stops what does not end. Law L34.
+ * dpcwatchdog.c - the DPC watchdog: what it says while all is well, that ticks which a processor
+ * has not seen do not count, and (each in a boot of its own) that it stops what does not end. Law
+ * L34.
  */
 #include "kt.h"
 

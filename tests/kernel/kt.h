@@ -3,9 +3,9 @@
  * kt.h - tests that run inside the kernel.
  *
  * A case is a routine; it runs in the boot thread, which stays on processor 0, at PASSIVE_LEVEL
- * while all other processors are idle, and must leave the machine that way. It passes if no KT_CHECK failed, on any
- * processor. Its name is suite/what-Lnn, where Lnn is the law it holds the kernel to. Suites are
- * listed in registry.c; adding one is two lines there.
+ * while all other processors are idle, and must leave the machine that way. It passes if no
+ * KT_CHECK failed, on any processor. Its name is suite/what-Lnn, where Lnn is the law it holds the
+ * kernel to. Suites are listed in registry.c; adding one is two lines there.
  */
 #pragma once
 

@@ -102,8 +102,7 @@ static VOID Release(PVOID Context)
 
 static VOID TryToRelease(PVOID Context)
 {
-    KtExpectBugCheck(KMODE_EXCEPTION_NOT_HANDLED, (ULONG)STATUS_MUTANT_NOT_OWNED,
-                     Release, Context);
+    KtExpectBugCheck(KMODE_EXCEPTION_NOT_HANDLED, (ULONG)STATUS_MUTANT_NOT_OWNED, Release, Context);
 }
 
 static VOID OnlyItsOwnerReleases(VOID)
@@ -275,8 +274,8 @@ static VOID RecursionHasALimit(VOID)
     KtWait(&Mutex);
     Mutex.Header.SignalState = MINLONG + 1;
     KT_CHECK(KtWait(&Mutex) == STATUS_SUCCESS, "the last one");
-    KtExpectBugCheck(KMODE_EXCEPTION_NOT_HANDLED, (ULONG)STATUS_MUTANT_LIMIT_EXCEEDED,
-                     OwnOnceMore, &Mutex);
+    KtExpectBugCheck(KMODE_EXCEPTION_NOT_HANDLED, (ULONG)STATUS_MUTANT_LIMIT_EXCEEDED, OwnOnceMore,
+                     &Mutex);
     KtExpectBugCheck(KMODE_EXCEPTION_NOT_HANDLED, (ULONG)STATUS_MUTANT_LIMIT_EXCEEDED,
                      OwnOnceMoreOfTwo, &Mutex);
     KT_CHECK(Mutex.Header.SignalState == MINLONG, "state %x", Mutex.Header.SignalState);

@@ -3,7 +3,7 @@
  * queue.c - KQUEUE: the order of entries and of waiters, the limit on how many threads run and what
  * lifts it, threads that leave, rundown, and that no entry is lost or given twice.
  */
-#include <sched.h>
+#include <scheduler.h>
 
 #include "kt.h"
 
@@ -529,8 +529,8 @@ static VOID ApcDoesNotEndTheWait(VOID)
     EndWorkers(1);
 }
 
-/* ------------------------------------------------------------------ Conservation: each insertion is
- * taken once, whatever times out, blocks, or puts back what it took. */
+/* ------------------------------------------------------------------ Conservation: each insertion
+ * is taken once, whatever times out, blocks, or puts back what it took. */
 
 #define STORM_JOBS 24
 #define STORM_LIMIT 3
@@ -637,22 +637,35 @@ static ULONG CountCircle(PLIST_ENTRY First)
     return Count;
 }
 
+/* What the APCs do is nothing; but each ends a wait, which then begins again. */
+static VOID InterruptWaits(KAPC *Apcs, ULONG Count)
+{
+    for (ULONG Index = 0; Index < Count; Index++)
+    {
+        KeInsertQueueApc(&Apcs[Index], NULL, NULL, IO_NO_INCREMENT);
+    }
+}
+
 static VOID NoneLostNoneTwice(VOID)
 {
+    static KAPC Apcs[WORKERS];
     ULONG64 End;
     ULONG Left;
 
     RtlZeroMemory(Storm, sizeof(Storm));
-    Inserted = Taken = TimedOut = StormStop = 0;
+    Inserted = Taken = TimedOut = StormStop = ApcRuns = 0;
     KeInitializeQueue(&Queue, STORM_LIMIT);
     for (ULONG Index = 0; Index < WORKERS; Index++)
     {
         Employ(Index, Index < WORKERS - 2 ? TakeInTheStorm : InsertInTheStorm, NULL);
+        KeInitializeApc(&Apcs[Index], &Workers[Index].Thread.Thread, OriginalApcEnvironment,
+                        CountApc, NULL, NULL, KernelMode, NULL);
     }
     End = KtNow() + KtBudget();
     while ((KtNow() < End || ReadAcquire64(&Taken) < STORM_JOBS) && KtNow() < End + LIMIT)
     {
-        Sleep(KT_MILLISECONDS(5));
+        InterruptWaits(Apcs, WORKERS - 2);
+        Sleep(1);
     }
     WriteRelease(&StormStop, TRUE);
     AwaitWorkers(WORKERS - 2, WORKERS);
@@ -663,7 +676,7 @@ static VOID NoneLostNoneTwice(VOID)
     KT_CHECK(IsListEmpty(&Queue.Header.WaitListHead) && IsListEmpty(&Queue.ThreadListHead) &&
                  Queue.CurrentCount == 0,
              "threads are left, %u running", Queue.CurrentCount);
-    KtNote("%lld taken, %lld time-outs", Taken, TimedOut);
+    KtNote("%lld taken, %lld time-outs, %d APCs", Taken, TimedOut, ApcRuns);
 }
 
 static const KT_CASE Cases[] = {

@@ -30,6 +30,7 @@
     Suite(KtEventSuite)                                                                            \
     Suite(KtMutexSuite)                                                                            \
     Suite(KtSemaphoreSuite)                                                                        \
+    Suite(KtExListSuite)                                                                           \
     Suite(KtApcSuite)                                                                              \
     Suite(KtApcThreadSuite)                                                                        \
     Suite(KtApcStormSuite)                                                                         \

@@ -39,9 +39,8 @@ static VOID PastTheLimit(VOID)
     for (ULONG Index = 0; Index < RTL_NUMBER_OF(Adjustments); Index++)
     {
         Excess.Adjustment = Adjustments[Index];
-        KtExpectBugCheck(KMODE_EXCEPTION_NOT_HANDLED,
-                         (ULONG)STATUS_SEMAPHORE_LIMIT_EXCEEDED, ReleaseTooMuch,
-                         &Excess);
+        KtExpectBugCheck(KMODE_EXCEPTION_NOT_HANDLED, (ULONG)STATUS_SEMAPHORE_LIMIT_EXCEEDED,
+                         ReleaseTooMuch, &Excess);
         KT_CHECK(KeReadStateSemaphore(&Excess.Semaphore) == 4, "adjustment %d: count %d",
                  Adjustments[Index], KeReadStateSemaphore(&Excess.Semaphore));
     }

@@ -38,8 +38,8 @@ KiSwapContext:
     pop rbp
     ret
 
-; KiThreadEntry - where a new thread's first switch returns to: RAX the thread before it, RSP 16-byte
-; aligned, RBP 0, which ends backtraces.
+; KiThreadEntry - where a new thread's first switch returns to: RAX the thread before it, RSP
+; 16-byte aligned, RBP 0, which ends backtraces.
 align 16
 KiThreadEntry:
     mov rdi, rax

@@ -15,11 +15,11 @@
 ;     every other interrupt                handler on the ISR stack, EOI after it: a level line is
 ;                                          quiet by then
 ;   and one way out of an interrupt: if the IRQL returned to is below DISPATCH_LEVEL and one of this
-;   processor's Due flags is set, KiServeDue is called right here, on the interrupted thread's stack,
-;   before the IRQL falls. It may switch threads: the frame then waits on its stack, and the rest of
-;   the way out is gone on some other day and perhaps another processor. The test and IRETQ run with
-;   interrupts off, so nothing can become due in between; what another processor asks for then is
-;   held as 0x2F or 0x1F in our APIC.
+;   processor's Due flags is set, KiServeDue is called right here, on the interrupted thread's
+;   stack, before the IRQL falls. It may switch threads: the frame then waits on its stack, and the
+;   rest of the way out is gone on some other day and perhaps another processor. The test and IRETQ
+;   run with interrupts off, so nothing can become due in between; what another processor asks for
+;   then is held as 0x2F or 0x1F in our APIC.
 ;
 ; LOCKS AND IRQL
 ;   CR8 is saved in the frame, then set to vector >> 4; only then are interrupts enabled. Nesting is

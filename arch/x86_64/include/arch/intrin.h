@@ -94,6 +94,21 @@ INTRINSIC VOID ArchRestoreInterrupts(BOOLEAN Enabled)
     }
 }
 
+/* Changes 16 bytes, aligned to 16, if they are *ComparandResult (low half first): returns 1; else
+ * 0, and that is what they are. A full barrier. */
+INTRINSIC UCHAR _InterlockedCompareExchange128(volatile LONG64 *Destination, LONG64 ExchangeHigh,
+                                               LONG64 ExchangeLow, LONG64 *ComparandResult)
+{
+    UCHAR Changed;
+
+    __asm__ volatile("lock cmpxchg16b %1"
+                     : "=@ccz"(Changed), "+m"(*(volatile LONG64(*)[2])Destination),
+                       "+a"(ComparandResult[0]), "+d"(ComparandResult[1])
+                     : "b"(ExchangeLow), "c"(ExchangeHigh)
+                     : "memory");
+    return Changed;
+}
+
 INTRINSIC VOID _mm_pause(VOID)
 {
     __asm__ volatile("pause" ::: "memory");

@@ -26,8 +26,8 @@ VOID KiSwapThread(KTHREAD_STATE NewState);
 
 /* sched.c: looks whether another thread should run here instead, and switches. For Due.Schedule. */
 VOID KiReschedule(VOID);
-/* sched.c: gives way to a ready thread of at least the same priority; FALSE if there is none. IRQL <=
- * APC_LEVEL. */
+/* sched.c: gives way to a ready thread of at least the same priority; FALSE if there is none. IRQL
+ * <= APC_LEVEL. */
 BOOLEAN KiYieldThread(VOID);
 /* sched.c: has this or another processor do that. Under that processor's Ready.Lock; the caller
  * sends the interrupt with KiKickProcessor after releasing it. */
