@@ -37,6 +37,11 @@
     Suite(KtApcThreadSuite)                                                                        \
     Suite(KtApcStormSuite)                                                                         \
     Suite(KtWaitLifeSuite)                                                                         \
+    Suite(KtSchedulerSuite)                                                                        \
+    Suite(KtSchedulerIdleSuite)                                                                    \
+    Suite(KtSchedulerAffinitySuite)                                                                \
+    Suite(KtSchedulerPrioritySuite)                                                                \
+    Suite(KtSchedulerStateSuite)                                                                   \
     Suite(KtDpcThreadedSuite)                                                                      \
     Suite(KtDpcGenericSuite)                                                                       \
     Suite(KtDpcWatchdogSuite)                                                                      \
