@@ -82,7 +82,8 @@ static BOOLEAN KiEnterIdle(PKI_DPC_QUEUE Queue)
 static VOID KiHaltUntilInterrupt(PKPRCB Prcb)
 {
     _disable();
-    if (Prcb->Due.Any != 0 || !KiCountsAsIdle(Prcb) || KiLogIsWaiting() || !KiEnterIdle(&Prcb->Dpc))
+    if (Prcb->Due.Any != 0 || (!KiCountsAsIdle(Prcb) && !KI_TWIN(KiTwinIdleHaltsBlind)) ||
+        KiLogIsWaiting() || !KiEnterIdle(&Prcb->Dpc))
     {
         _enable();
         return;

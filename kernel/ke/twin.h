@@ -99,6 +99,8 @@
          "ready.c: ... and takes what may not run there")                                          \
     Twin(KiTwinIdleNoLook, "idle-no-look",                                                         \
          "ready.c: who has queued a thread does not look who idles now")                           \
+    Twin(KiTwinIdleHaltsBlind, "idle-halts-blind",                                                 \
+         "idle.c: halts after it has run something, and does not look again")                      \
     Twin(KiTwinSchedNoCap, "sched-boost-no-cap",                                                   \
          "ready.c: a boost lifts a thread beyond 15")                                              \
     Twin(KiTwinSchedNoDecay, "sched-no-decay",                                                     \
