@@ -139,7 +139,7 @@ static VOID KiWakeIdleProcessor(const GROUP_AFFINITY *Affinity)
     KAFFINITY Idle = (KAFFINITY)ReadNoFence64(&KiIdleMask[Affinity->Group]) & Affinity->Mask;
     PKPRCB Prcb;
 
-    if (Idle == 0)
+    if (Idle == 0 || KI_TWIN(KiTwinIdleNoLook))
     {
         return;
     }
@@ -188,7 +188,10 @@ static VOID KiApplyBoost(PKTHREAD Thread)
     {
         LONG Boosted = Thread->BasePriority + Thread->WaitIncrement;
 
-        Boosted = Boosted < LOW_REALTIME_PRIORITY ? Boosted : LOW_REALTIME_PRIORITY - 1;
+        if (Boosted >= LOW_REALTIME_PRIORITY && !KI_TWIN(KiTwinSchedNoCap))
+        {
+            Boosted = LOW_REALTIME_PRIORITY - 1;
+        }
         Thread->Priority = (SCHAR)(Boosted > Thread->Priority ? Boosted : Thread->Priority);
     }
 }
@@ -204,12 +207,17 @@ VOID KiReadyThread(PKTHREAD Thread)
     Thread->State = DeferredReady;
     Affinity = Thread->Affinity;
     Prcb = KiChooseProcessor(Thread);
+    KI_TWIN_DELAY(KiTwinIdleNoLook);
 
     KiLockReady(Prcb);
     Thread->Processor = Prcb->Index;
     Thread->State = Ready;
     KiLinkReady(&Prcb->Ready, Thread);
     Runs = Thread->Priority > Prcb->Ready.RunningPriority;
+    if (KI_TWIN(KiTwinSchedNoPreempt) && Prcb->CurrentThread != Prcb->IdleThread)
+    {
+        Runs = FALSE;
+    }
     if (Runs)
     {
         KiRequestReschedule(Prcb);
@@ -260,7 +268,7 @@ static PKTHREAD KiFindReadyThread(PKPRCB Victim, PKPRCB Prcb)
         {
             PKTHREAD Thread = CONTAINING_RECORD(Entry, KTHREAD, QueueEntry);
 
-            if (KiMayRunOn(Thread, Prcb))
+            if (KiMayRunOn(Thread, Prcb) || KI_TWIN(KiTwinStealIgnoresAffinity))
             {
                 return Thread;
             }
@@ -279,7 +287,7 @@ PKTHREAD KiStealThread(PKPRCB Prcb)
         PKPRCB Victim = KiProcessorBlock[(Prcb->Index + Step) % Count];
         PKTHREAD Thread = NULL;
 
-        if (Victim->Ready.Summary != 0)
+        if (Victim->Ready.Summary != 0 && !KI_TWIN(KiTwinSchedNoSteal))
         {
             KiLockReady(Victim);
             Thread = KiFindReadyThread(Victim, Prcb);
@@ -367,8 +375,10 @@ static PKPRCB KiLockProcessorOf(PKTHREAD Thread)
     {
         PKPRCB Prcb = KiProcessorBlock[Thread->Processor];
 
+        KI_TWIN_DELAY(KiTwinPriorityNoRecheck);
         KiLockReady(Prcb);
-        if (Thread->Processor == Prcb->Index)
+        if (Thread->Processor == Prcb->Index ||
+            (KI_TWIN(KiTwinPriorityNoRecheck) && Thread->State == Running))
         {
             return Prcb;
         }

@@ -45,8 +45,10 @@ static VOID KiFinishSwitch(PKTHREAD Old)
 {
     PKPRCB Prcb = KiGetCurrentPrcb();
     BOOLEAN Ended = Old->State == Terminated && Old->Reaper != NULL;
-    LONG SwapState = InterlockedExchange(&Old->SwapState, KiSwapSaved);
+    LONG SwapState;
 
+    KI_TWIN_DELAY(KiTwinUnwaitIgnoresSwap);
+    SwapState = InterlockedExchange(&Old->SwapState, KiSwapSaved);
     if (SwapState == KiSwapClaimed)
     {
         KiReadyThread(Old);

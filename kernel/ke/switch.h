@@ -4,6 +4,7 @@
 
 #include "scheduler.h"
 #include "spinlock.h"
+#include "twin.h"
 
 /* Gives this processor to New, which it has taken (Standby), or to its idle thread; the current
  * thread's state becomes NewState. At DISPATCH_LEVEL, Prcb's Ready.Lock held, which is released.

@@ -195,7 +195,8 @@ VOID KiUnwaitThread(PKTHREAD Thread, KPRIORITY Increment)
 {
     Thread->WaitIncrement = (SCHAR)Increment;
     /* pairs with: KiFinishSwitch */
-    if (InterlockedCompareExchange(&Thread->SwapState, KiSwapClaimed, KiSwapInUse) == KiSwapSaved)
+    if (InterlockedCompareExchange(&Thread->SwapState, KiSwapClaimed, KiSwapInUse) == KiSwapSaved ||
+        KI_TWIN(KiTwinUnwaitIgnoresSwap))
     {
         KiReadyThread(Thread);
     }

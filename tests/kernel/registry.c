@@ -18,6 +18,7 @@
     Suite(KtInterruptLineSuite)                                                                    \
     Suite(KtIpiSuite)                                                                              \
     Suite(KtSpinSuite)                                                                             \
+    Suite(KtSpinHaltSuite)                                                                         \
     Suite(KtQueuedSuite)                                                                           \
     Suite(KtLockCheckSuite)                                                                        \
     Suite(KtDpcSuite)                                                                              \

@@ -152,7 +152,8 @@ static VOID ChangedPriorityPreemptsHere(VOID)
 }
 
 /* On the last processor: Phase goes from 0 to 1 raised, to 2 when the director has woken somebody,
- * to 3 after lowering. */
+ * to 3 after
+ * lowering, to 4 when he goes on. */
 typedef struct _RAISED
 {
     KT_THREAD Thread;
@@ -170,12 +171,12 @@ static VOID RaiseAndLower(PVOID Context)
     for (LONG Round = 0; Round < ROUNDS; Round++)
     {
         KeRaiseIrql(DISPATCH_LEVEL, &OldIrql);
-        WriteRelease(&This->Phase, Round * 3 + 1);
-        KtWaitFor(&This->Phase, Round * 3 + 2, SCHED_LIMIT);
+        WriteRelease(&This->Phase, Round * 4 + 1);
+        KtWaitFor(&This->Phase, Round * 4 + 2, SCHED_LIMIT);
         KeLowerIrql(OldIrql);
         This->Seen = ReadAcquire(&Sleeper.Woken);
-        WriteRelease(&This->Phase, Round * 3 + 3);
-        KtWaitFor(&This->Phase, Round * 3 + 4, SCHED_LIMIT);
+        WriteRelease(&This->Phase, Round * 4 + 3);
+        KtWaitFor(&This->Phase, Round * 4 + 4, SCHED_LIMIT);
     }
 }
 
@@ -189,15 +190,15 @@ static VOID BetterPreemptsThereWhenLowered(VOID)
     KtCreateThread(&Raised.Thread, RaiseAndLower, &Raised, 8, Processor);
     for (LONG Round = 0; Round < ROUNDS; Round++)
     {
-        KtWaitFor(&Raised.Phase, Round * 3 + 1, SCHED_LIMIT);
+        KtWaitFor(&Raised.Phase, Round * 4 + 1, SCHED_LIMIT);
         KeSetEvent(&Sleeper.Wake, IO_NO_INCREMENT, FALSE);
         KT_CHECK(ReadAcquire(&Sleeper.Woken) <= Round, "preempted at DISPATCH_LEVEL");
-        WriteRelease(&Raised.Phase, Round * 3 + 2);
-        KtWaitFor(&Raised.Phase, Round * 3 + 3, SCHED_LIMIT);
+        WriteRelease(&Raised.Phase, Round * 4 + 2);
+        KtWaitFor(&Raised.Phase, Round * 4 + 3, SCHED_LIMIT);
         KT_CHECK(Raised.Seen == Round + 1, "round %d: woken %d times after the lowering", Round,
                  Raised.Seen);
         SchedAwaitBlocked(&Sleeper.Thread);
-        WriteRelease(&Raised.Phase, Round * 3 + 4);
+        WriteRelease(&Raised.Phase, Round * 4 + 4);
     }
     KtJoinThread(&Raised.Thread);
     JoinSleeper(&Sleeper);
@@ -241,7 +242,10 @@ static VOID BetterPreemptsThere(VOID)
     {
         KeSetEvent(&Intruder.Sleeper.Wake, IO_NO_INCREMENT, FALSE);
         KT_CHECK(KtWaitFor(&Intruder.Sleeper.Woken, Round + 1, SCHED_LIMIT), "not woken");
-        SchedAwaitBlocked(&Intruder.Sleeper.Thread);
+        if (Round + 1 < ROUNDS)
+        {
+            SchedAwaitBlocked(&Intruder.Sleeper.Thread);
+        }
     }
     KT_CHECK(Intruder.Preempted > 0,
              "in %d rounds the thread always lost its processor by the "
