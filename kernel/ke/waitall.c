@@ -92,6 +92,7 @@ BOOLEAN KiTrySatisfyAll(PKWAIT_BLOCK Block, PDISPATCHER_HEADER Held, PBOOLEAN Wa
     ULONG Count = Thread->WaitCount;
     LONG State = 0;
 
+    KI_ASSERT_VALUES(!KeTestSpinLock(&KiWaitAllLock), Block, Held);
     if (!KI_TWIN(KiTwinWaitAllOneLock))
     {
         KiLockOthers(Blocks, Count, Held);
