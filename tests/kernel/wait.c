@@ -15,6 +15,63 @@ static VOID PrepareWaiter(WAIT_TYPE Type, ULONG Count)
     Waiter.Count = Count;
 }
 
+/* ------------------------------------------------------------------ L47: a signal that comes as the
+ * waiter is about to leave its processor (R-q). */
+
+#define LONGEST_STALL_US 30
+
+static struct
+{
+    KEVENT Event;
+    volatile LONG Asked, Stop; /* by the waiter; rounds */
+} Late;
+
+/* Sets it once for each wait, about when the waiter, who stands in its list, leaves his processor. */
+static VOID SetWhenLinked(PVOID Context, ULONG Processor)
+{
+    PLIST_ENTRY Waiters = &Late.Event.Header.WaitListHead;
+    KT_RANDOM Random;
+    LONG Round = 0;
+
+    UNREFERENCED_PARAMETER(Context);
+    KtSeed(&Random, Processor);
+    while (!ReadAcquire(&Late.Stop))
+    {
+        if (ReadAcquire(&Late.Asked) != Round &&
+            ReadPointerAcquire((PVOID volatile *)&Waiters->Flink) != Waiters)
+        {
+            Round++;
+            KeStallExecutionProcessor((ULONG)(KtRandom(&Random) % LONGEST_STALL_US));
+            KeSetEvent(&Late.Event, IO_NO_INCREMENT, FALSE);
+        }
+        YieldProcessor();
+    }
+}
+
+static VOID SetAsItCommits(VOID)
+{
+    ULONG64 End = KtNow() + KtBudget();
+    LARGE_INTEGER Limit = KtRelative(WAIT_LIMIT);
+    PVOID Objects[2] = {&Late.Event, &Late.Event};
+    ULONG Round = 0;
+    KT_JOB Job;
+
+    Late.Asked = Late.Stop = 0;
+    KeInitializeEvent(&Late.Event, SynchronizationEvent, FALSE);
+    KtStart(&Job, 1, SetWhenLinked, NULL);
+    for (; !KtHasFailed() && (KtNow() < End || Round < 200); Round++)
+    {
+        NTSTATUS Status;
+
+        InterlockedIncrement(&Late.Asked);
+        Status = KtWaitMany(WaitAny, 1 + Round % 2, Objects, &Limit);
+        KT_CHECK(Status != STATUS_TIMEOUT, "round %u: the set is lost", Round);
+    }
+    WriteRelease(&Late.Stop, TRUE);
+    KtJoin(&Job);
+    KtNote("%u rounds", Round);
+}
+
 /* ------------------------------------------------------------------ L67: one, and the lowest. */
 
 #define KINDS 4
@@ -722,6 +779,7 @@ static VOID AnyOfEachKind(VOID)
 }
 
 static const KT_CASE Cases[] = {
+    {"wait-L47-set-as-it-commits", SetAsItCommits, 2, FALSE},
     {"wait-L67-lowest-only", LowestOnly, 0, FALSE},
     {"wait-L67-one-of-two-at-once", OneOfTwoAtOnce, 0, FALSE},
     {"wait-L67-twice-in-one", TwiceInOne, 0, FALSE},
