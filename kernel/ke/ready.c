@@ -207,7 +207,7 @@ VOID KiReadyThread(PKTHREAD Thread)
     Thread->State = DeferredReady;
     Affinity = Thread->Affinity;
     Prcb = KiChooseProcessor(Thread);
-    KI_TWIN_DELAY(KiTwinIdleNoLook);
+    KI_TWIN_LONG_DELAY(KiTwinIdleNoLook);
 
     KiLockReady(Prcb);
     Thread->Processor = Prcb->Index;
@@ -375,7 +375,7 @@ static PKPRCB KiLockProcessorOf(PKTHREAD Thread)
     {
         PKPRCB Prcb = KiProcessorBlock[Thread->Processor];
 
-        KI_TWIN_DELAY(KiTwinPriorityNoRecheck);
+        KI_TWIN_LONG_DELAY(KiTwinPriorityNoRecheck);
         KiLockReady(Prcb);
         if (Thread->Processor == Prcb->Index ||
             (KI_TWIN(KiTwinPriorityNoRecheck) && Thread->State == Running))

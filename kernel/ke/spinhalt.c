@@ -56,7 +56,7 @@ VOID KiHaltForTicket(PKI_SPIN_LOCK Lock, KI_TICKET Ticket)
         return;
     }
     Early = KI_LOCK_TWIN(KiTwinHaltLooksEarly, Lock) && Lock->Serving != Ticket;
-    KI_TWIN_DELAY(KiTwinHaltLooksEarly);
+    KI_TWIN_LONG_DELAY(KiTwinHaltLooksEarly);
     Prcb = KiGetCurrentPrcb();
     Outer = Prcb->Awaited;
     Prcb->Awaited.Ticket = Ticket;

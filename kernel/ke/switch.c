@@ -47,7 +47,7 @@ static VOID KiFinishSwitch(PKTHREAD Old)
     BOOLEAN Ended = Old->State == Terminated && Old->Reaper != NULL;
     LONG SwapState;
 
-    KI_TWIN_DELAY(KiTwinUnwaitIgnoresSwap);
+    KI_TWIN_LONG_DELAY(KiTwinUnwaitIgnoresSwap);
     SwapState = InterlockedExchange(&Old->SwapState, KiSwapSaved);
     if (SwapState == KiSwapClaimed)
     {

@@ -169,6 +169,10 @@ extern KI_TWIN_ID KiActiveTwin;
 /* A pause of up to a few hundred microseconds, if some twin is active. Any IRQL. */
 VOID KiDelayPoint(VOID);
 #define KI_TWIN_DELAY(Twin) (KI_TWIN(Twin) ? KiDelayPoint() : (void)0)
+/* The same, some milliseconds: for a window that another processor has to hit, on a host that runs
+ * one processor at a time. */
+VOID KiLongDelayPoint(VOID);
+#define KI_TWIN_LONG_DELAY(Twin) (KI_TWIN(Twin) ? KiLongDelayPoint() : (void)0)
 /* Chooses the twin called Name; FALSE if there is none of that name. */
 BOOLEAN KiSelectTwin(PCSTR Name);
 /* Makes the chosen twin, if there is one, active or not. Other processors idle. */
@@ -176,5 +180,6 @@ VOID KiArmTwin(BOOLEAN Armed);
 #else
 #define KI_TWIN(Twin) FALSE
 #define KI_TWIN_DELAY(Twin) ((void)0)
+#define KI_TWIN_LONG_DELAY(Twin) ((void)0)
 #define KiArmTwin(Armed) ((void)0)
 #endif

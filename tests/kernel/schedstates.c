@@ -296,51 +296,60 @@ static VOID OnePlaceEach(VOID)
     CrewRun(&Crew);
 }
 
-/* ------------------------------------------------------------------ Priorities of a thread that is
- * somewhere else by the time its processor is locked. */
+/* ------------------------------------------------------------------ The priority of a thread that
+ * another processor takes from a queue meanwhile. */
 
-#define TRAVELS 400
-#define TRAVELLER_LOW 4
-#define TRAVELLER_HIGH 12
+#define THEFTS 40
+#define LONGEST_LEAD_US 64
 
-static KT_THREAD Traveller;
-static volatile LONG Travels, TravelEnds;
+static HOG Robbed[MAXIMUM_PROCESSORS];
+static HOG Stolen;
 
-static VOID Travel(PVOID Context)
+/* Ready on processor 0, which the director keeps, until processor 1 is let go. */
+static VOID StealAndChange(KPRIORITY Priority, ULONG LeadUs)
 {
-    UNREFERENCED_PARAMETER(Context);
-    while (!ReadAcquire(&TravelEnds))
-    {
-        /* Not where the director is. */
-        GROUP_AFFINITY Affinity = SchedOneProcessor(1 + (ULONG)Travels % (KtProcessors() - 1));
+    ULONG64 End = KtNow() + SCHED_LIMIT;
+    LOOK Look;
 
-        KeSetSystemGroupAffinityThread(&Affinity, NULL);
-        KeStallExecutionProcessor(20);
-        InterlockedIncrement(&Travels);
-    }
+    HogStart(&Robbed[1], DIRECTOR_PRIORITY - 1, 1);
+    HogAwait(&Robbed[1]);
+    HogStart(&Stolen, KI_DEFAULT_PRIORITY, KT_ANYWHERE);
+    HogStop(&Robbed[1]);
+    KeStallExecutionProcessor(LeadUs);
+    KeSetPriorityThread(&Stolen.Thread.Thread, Priority);
+    do
+    {
+        TakeLook(&Stolen.Thread.Thread, &Look);
+        Judge(&Stolen.Thread.Thread, &Look);
+        KT_CHECK(Look.Priority == Priority, "priority %d, not %d", Look.Priority, Priority);
+    } while (!ReadAcquire(&Stolen.Started) && KtNow() < End && !KtHasFailed());
+    TakeLook(&Stolen.Thread.Thread, &Look);
+    Judge(&Stolen.Thread.Thread, &Look);
+    HogJoin(&Stolen);
+    HogJoin(&Robbed[1]);
 }
 
 /* The processor that runs it must know its priority. */
-static VOID PriorityOfATraveller(VOID)
+static VOID PriorityWhileStolen(VOID)
 {
     KPRIORITY OldPriority = SchedSetPriority(DIRECTOR_PRIORITY);
-    ULONG64 End = KtNow() + SCHED_LIMIT;
+    KT_RANDOM Random;
 
-    Travels = TravelEnds = 0;
-    KtCreateThread(&Traveller, Travel, NULL, TRAVELLER_LOW, KT_ANYWHERE);
-    for (LONG Flip = 0; (Flip < TRAVELS || Travels < TRAVELS) && KtNow() < End && !KtHasFailed();
-         Flip++)
+    KtSeed(&Random, 2);
+    for (ULONG Index = 2; Index < KtProcessors(); Index++)
     {
-        KPRIORITY Priority = Flip % 2 == 0 ? TRAVELLER_HIGH : TRAVELLER_LOW;
-        LOOK Look;
-
-        KeSetPriorityThread(&Traveller.Thread, Priority);
-        TakeLook(&Traveller.Thread, &Look);
-        Judge(&Traveller.Thread, &Look);
-        KT_CHECK(Look.Priority == Priority, "priority %d, not %d", Look.Priority, Priority);
+        HogStart(&Robbed[Index], DIRECTOR_PRIORITY - 1, Index);
+        HogAwait(&Robbed[Index]);
     }
-    WriteRelease(&TravelEnds, TRUE);
-    KtJoinThread(&Traveller);
+    for (ULONG Theft = 0; Theft < THEFTS && !KtHasFailed(); Theft++)
+    {
+        StealAndChange(KI_DEFAULT_PRIORITY + (Theft % 2 == 0 ? 2 : -2),
+                       (ULONG)(KtRandom(&Random) >> 32) % LONGEST_LEAD_US);
+    }
+    for (ULONG Index = 2; Index < KtProcessors(); Index++)
+    {
+        HogJoin(&Robbed[Index]);
+    }
     SchedSetPriority(OldPriority);
 }
 
@@ -348,15 +357,18 @@ static VOID PriorityOfATraveller(VOID)
  * its processor is on its stack until it is saved, and others are idle. */
 
 #define WAKES 200
+#define LEAVING_ENOUGH 20           /* met in the act: then it may end */
+#define LEAVING_LIMIT KT_SECONDS(2) /* on a host with a single processor free it may never be met */
 
 static KT_THREAD Leaver;
 static KEVENT Back;
 static volatile LONG Returned;
+static volatile LONG StaysBack; /* the director */
 
 static VOID LeaveAndReturn(PVOID Context)
 {
     UNREFERENCED_PARAMETER(Context);
-    for (LONG Wake = 0; Wake < WAKES; Wake++)
+    while (!ReadAcquire(&StaysBack))
     {
         KtWait(&Back);
         InterlockedIncrement(&Returned);
@@ -367,14 +379,14 @@ static VOID WokenWhileLeaving(VOID)
 {
     KPRIORITY OldPriority = SchedSetPriority(DIRECTOR_PRIORITY);
     PKTHREAD Thread = &Leaver.Thread;
-    LONG Leaving = 0;
+    ULONG64 Stop = KtNow() + LEAVING_LIMIT;
+    LONG Leaving = 0, Wake;
 
-    Returned = 0;
+    Returned = StaysBack = 0;
     KeInitializeEvent(&Back, SynchronizationEvent, FALSE);
     KtCreateThread(&Leaver, LeaveAndReturn, NULL, KI_DEFAULT_PRIORITY, KT_ANYWHERE);
-    for (LONG Wake = 0; Wake < WAKES; Wake++)
+    for (Wake = 0; Wake < WAKES || (Leaving < LEAVING_ENOUGH && KtNow() < Stop); Wake++)
     {
-        KtWaitFor(&Returned, Wake, SCHED_LIMIT);
         for (ULONG64 End = KtNow() + SCHED_LIMIT;
              ReadAcquire(&Thread->WaitState) != KI_WAIT_COMMITTED && KtNow() < End;)
         {
@@ -390,14 +402,16 @@ static VOID WokenWhileLeaving(VOID)
                          (ULONG_PTR)Thread->State, (ULONG_PTR)Thread->SwapState);
         }
     }
+    WriteRelease(&StaysBack, TRUE);
+    KeSetEvent(&Back, IO_NO_INCREMENT, FALSE);
     KtJoinThread(&Leaver);
-    KtNote("%d of %d were still leaving", Leaving, WAKES);
+    KtNote("%d of %d were still leaving", Leaving, Wake);
     SchedSetPriority(OldPriority);
 }
 
 static const KT_CASE Cases[] = {
     {"sched-L76-L77-R-h-R-i-one-place-each", OnePlaceEach, 0, FALSE},
-    {"sched-L76-priority-of-a-traveller", PriorityOfATraveller, 3, FALSE},
+    {"sched-L76-priority-while-stolen", PriorityWhileStolen, 2, FALSE},
     {"sched-L77-woken-while-leaving", WokenWhileLeaving, 2, FALSE},
 };
 

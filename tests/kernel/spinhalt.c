@@ -124,13 +124,15 @@ static VOID WokenForItsTurn(VOID)
 
 static VOID ReleasedWhileHalting(VOID)
 {
+    ULONG64 End = KtNow() + 3 * KtBudget();
     KT_RANDOM Random;
 
     KtSeed(&Random, 1);
     KeInitializeSpinLock(&Lock);
-    for (ULONG Round = 0; Round < 4 * ROUNDS && LocksHalt() && !KtHasFailed(); Round++)
+    for (ULONG Round = 0; (Round < ROUNDS || KtNow() < End) && LocksHalt() && !KtHasFailed();
+         Round++)
     {
-        HandOver(FALSE, (ULONG)(KtRandom(&Random) >> 32) % 300);
+        HandOver(FALSE, (ULONG)(KtRandom(&Random) >> 32) % 200);
     }
 }
 
