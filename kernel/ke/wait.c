@@ -422,7 +422,8 @@ static ULONG KiPrepareWait(PKTHREAD Thread, ULONG Count, PVOID Object[], PKWAIT_
     return Poll ? 0 : Count;
 }
 
-/* The wait ended by Outcome: its time-out, which may have passed since, does not matter any more. */
+/* The wait ended by Outcome: its time-out, which may have passed since, does not matter any more.
+ * */
 static LONG KiEndTimeout(PKTHREAD Thread, LONG Outcome)
 {
     BOOLEAN WasSet = !KI_TWIN(KiTwinTimeoutStaysSet) && KiCancelTimeout(Thread);

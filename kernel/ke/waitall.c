@@ -145,8 +145,8 @@ static VOID KiFillBlocks(PKTHREAD Thread, ULONG Count, PVOID Object[], PKWAIT_BL
     Thread->WaitCount = (UCHAR)Count;
 }
 
-/* Whether it owns one of them as often as a count can say. Nobody else changes that count, so whoever
- * signals the others later needs not ask again. */
+/* Whether it owns one of them as often as a count can say. Nobody else changes that count, so
+ * whoever signals the others later needs not ask again. */
 static BOOLEAN KiIsAtLimit(PKWAIT_BLOCK Blocks, ULONG Count, PKTHREAD Thread)
 {
     for (ULONG Index = 0; Index < Count; Index++)

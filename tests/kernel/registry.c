@@ -32,6 +32,7 @@
     Suite(KtMutexSuite)                                                                            \
     Suite(KtSemaphoreSuite)                                                                        \
     Suite(KtExListSuite)                                                                           \
+    Suite(KtWaitEndsSuite)                                                                         \
     Suite(KtWaitSuite)                                                                             \
     Suite(KtWaitAllSuite)                                                                          \
     Suite(KtApcSuite)                                                                              \

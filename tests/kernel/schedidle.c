@@ -291,7 +291,8 @@ static VOID WokenWhileOneBecomesIdle(VOID)
 }
 
 /* ------------------------------------------------------------------ Idle again: a processor that
- * took its last thread from another's queue is found idle afterwards, and not by its own next tick. */
+ * took its last thread from another's queue is found idle afterwards, and not by its own next tick.
+ * */
 
 #define AGAIN_ROUNDS 12
 #define HOME 2 /* where the two threads have run before; 1 is the processor that becomes idle */

@@ -3,8 +3,8 @@
  * spinhalt.c - who waits halted for a spin lock is woken for his turn. Law L17.
  *
  * The waiters wait at CLOCK_LEVEL, where no tick ends the halt by chance: only the interrupt that
- * the releaser sends does. One that is forgotten is rescued by the same interrupt, sent by the test,
- * so that a broken kernel fails the case and no more.
+ * the releaser sends does. One that is forgotten is rescued by the same interrupt, sent by the
+ * test, so that a broken kernel fails the case and no more.
  */
 #include <io.h>
 #include <spinlock.h>
@@ -184,8 +184,8 @@ static VOID AllInTurn(VOID)
     }
 }
 
-/* ------------------------------------------------------------------ Halted in an ISR, upon a halted
- * waiter for another lock. */
+/* ------------------------------------------------------------------ Halted in an ISR, upon a
+ * halted waiter for another lock. */
 
 static KSPIN_LOCK Inner DECLSPEC_ALIGN(64);
 static volatile LONG InnerGot;

@@ -131,7 +131,8 @@ static VOID SpendsOnce(VOID)
     KtCheckNobodyWaits(&Semaphore);
 }
 
-/* ------------------------------------------------------------------ L66: any order, no deadlock. */
+/* ------------------------------------------------------------------ L66: any order, no deadlock.
+ * */
 
 #define FORKS 3
 #define EATERS 5
@@ -256,8 +257,8 @@ static VOID OppositeOrders(VOID)
     KtNote("%d meals", Meals);
 }
 
-/* ------------------------------------------------------------------ L66 against L67: who takes both
- * and who takes one, at the same two semaphores. */
+/* ------------------------------------------------------------------ L66 against L67: who takes
+ * both and who takes one, at the same two semaphores. */
 
 #define TAKERS 4
 #define LIMIT 1000000

@@ -24,13 +24,13 @@
  *   will tell him of, although no other interrupt, such as a clock's, ever ends a HLT here.
  *
  * MUTANTS, and what each removes
- *   MUTANT_NO_FENCE               the barrier between the store of Serving and the look at the count
+ *   MUTANT_NO_FENCE               the barrier between storing Serving and reading the count
  *   MUTANT_NO_LOCKED_COUNT        the locked increment: the announcement may still be in the buffer
  *                                 when Serving is read
  *   MUTANT_CHECK_BEFORE_ANNOUNCE  the look after the announcement: it is before
  *   MUTANT_NO_KICK                the interrupt
- *   MUTANT_ANY_WAITER             the ticket in the announcement: the first who waits for the lock is
- *                                 woken
+ *   MUTANT_ANY_WAITER             the ticket in the announcement: the first who waits for
+ *                                 the lock is woken
  *   MUTANT_INTERRUPTS_ON          the CLI: the interrupt may come between the look and the HLT
  */
 #ifndef CPUS
