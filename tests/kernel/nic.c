@@ -206,6 +206,7 @@ static VOID StateArea(VOID)
     E1000_DELAY Delay = {
         .Microseconds = E1000_DELAY_MAXIMUM, .Seed = (ULONG)KiOptions.Seed, .Fires = AREA_FIRES};
     E1000_DELAY None = {0};
+    ULONG64 HuntEnd = KtNow() + KT_SECONDS(20);
     E1000_STATISTICS Before, After;
 
     if (Device == NULL)
@@ -218,16 +219,21 @@ static VOID StateArea(VOID)
     }
     KtNicControl(Device, IOCTL_E1000_SET_DPC_TARGET, &Target, sizeof(Target));
     KtNicControl(Device, IOCTL_E1000_SET_TWIN, &Twin, sizeof(Twin));
-    KtNicSettle(Device, &Before);
-    KtNicControl(Device, IOCTL_E1000_SET_DELAY, &Delay, sizeof(Delay));
-    KtFireAndWait(Device);
-    KtAwaitCauses(Device, Before.CausesSeen[LINK_CAUSE] + AREA_FIRES + 1);
-    KtNicSettle(Device, &After);
-    KtNicControl(Device, IOCTL_E1000_SET_DELAY, &None, sizeof(None));
+    /* A broken driver is hunted: a host that does not run both CPUs at once hides it. */
+    do
+    {
+        KtNicSettle(Device, &Before);
+        KtNicControl(Device, IOCTL_E1000_SET_DELAY, &Delay, sizeof(Delay));
+        KtFireAndWait(Device);
+        KtAwaitCauses(Device, Before.CausesSeen[LINK_CAUSE] + AREA_FIRES + 1);
+        KtNicSettle(Device, &After);
+        KtNicControl(Device, IOCTL_E1000_SET_DELAY, &None, sizeof(None));
+        KtCheckBooks(&After);
+        Delay.Seed++;
+    } while (Twin != E1000TwinNone && Target != 0 && !KtHasFailed() && KtNow() < HuntEnd);
     KT_CHECK(After.CausesSeen[LINK_CAUSE] > Before.CausesSeen[LINK_CAUSE] + AREA_FIRES,
              "%llu causes of %u", After.CausesSeen[LINK_CAUSE] - Before.CausesSeen[LINK_CAUSE],
              AREA_FIRES + 1);
-    KtCheckBooks(&After);
     KtNote("%llu interrupts, %llu DPC runs, ISR on CPU 0, DPC on CPU %u",
            After.InterruptsSeen - Before.InterruptsSeen, After.DpcRuns - Before.DpcRuns, Target);
     Twin = E1000TwinNone;
