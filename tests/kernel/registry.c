@@ -32,6 +32,7 @@
     Suite(KtSemaphoreSuite)                                                                        \
     Suite(KtExListSuite)                                                                           \
     Suite(KtWaitSuite)                                                                             \
+    Suite(KtWaitIrqlSuite)                                                                         \
     Suite(KtWaitAllSuite)                                                                          \
     Suite(KtApcSuite)                                                                              \
     Suite(KtApcThreadSuite)                                                                        \
