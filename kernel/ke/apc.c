@@ -57,7 +57,7 @@
  */
 #include <arch/hal.h>
 
-#include "sched.h"
+#include "scheduler.h"
 #include "spinlock.h"
 #include "twin.h"
 

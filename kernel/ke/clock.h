@@ -2,7 +2,7 @@
 /* clock.h - the tick, for the idle loop and start-up; system time's offset, for the timers. */
 #pragma once
 
-#include "sched.h"
+#include "scheduler.h"
 
 #define KI_TICK_LENGTH 156250u /* 100 ns units: 15.625 ms */
 
@@ -16,8 +16,8 @@ VOID KiInitializeClock(PKPRCB Prcb);
  */
 VOID KiStartTick(PKPRCB Prcb);
 
-/* Before each halt, interrupts off, the idle loop calls KiArmClock (sched.h): whoever masks a line
- * for a storm wakes the boot processor for no other reason. */
+/* Before each halt, interrupts off, the idle loop calls KiArmClock (scheduler.h): whoever masks a
+ * line for a storm wakes the boot processor for no other reason. */
 
 /* Boot processor: interrupt time starts at 0, system time at the CMOS clock's. */
 VOID KiInitializeTime(VOID);

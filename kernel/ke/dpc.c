@@ -51,7 +51,7 @@
 
 #include "clock.h"
 #include "dpc.h"
-#include "sched.h"
+#include "scheduler.h"
 #include "spinlock.h"
 #include "twin.h"
 

@@ -28,7 +28,7 @@
  */
 #include <arch/hal.h>
 
-#include "sched.h"
+#include "scheduler.h"
 #include "trap.h"
 
 /* Which flags count for a processor that returns to Irql. */

@@ -8,9 +8,11 @@
  * HOW IT WORKS
  *   (busy)    -> (looking)   the idle thread runs: its bit in the idle mask is set
  *   (looking) -> (halted)    it has looked at its own queues and at all others, and then, with
- *                            interrupts off, at its Due flags, its DPC queue, and the log
+ *                            interrupts off, at its Due flags, its bit, its DPC queue, and the log
  *   (halted)  -> (looking)   any interrupt
- *   (any)     -> (busy)      KiReschedule found a thread: KiLeaveIdle, before it runs
+ *   (any)     -> (busy)      KiReschedule found a thread: KiLeaveIdle, before it runs. If that was
+ *                            in the look around, the idle thread comes back to the middle of it,
+ *                            without its bit, and so looks again
  *   STI takes effect after the HLT behind it, so whatever arrives after the last look wakes it. CR8
  *   is 0 there; a HLT at DISPATCH_LEVEL would sleep through a DPC.
  *
@@ -56,6 +58,12 @@ VOID KiLeaveIdle(PKPRCB Prcb)
     }
 }
 
+/* FALSE if it has run something since it looked around, or is claimed for a thread. */
+FORCEINLINE BOOLEAN KiCountsAsIdle(PKPRCB Prcb)
+{
+    return (ReadNoFence64(&KiIdleMask[Prcb->Group]) & KiIdleBit(Prcb)) != 0;
+}
+
 /* TRUE if the DPC queue was empty, and then Idle is set. Interrupts off. */
 static BOOLEAN KiEnterIdle(PKI_DPC_QUEUE Queue)
 {
@@ -74,7 +82,8 @@ static BOOLEAN KiEnterIdle(PKI_DPC_QUEUE Queue)
 static VOID KiHaltUntilInterrupt(PKPRCB Prcb)
 {
     _disable();
-    if (Prcb->Due.Any != 0 || KiLogIsWaiting() || !KiEnterIdle(&Prcb->Dpc))
+    if (Prcb->Due.Any != 0 || (!KiCountsAsIdle(Prcb) && !KI_TWIN(KiTwinIdleHaltsBlind)) ||
+        KiLogIsWaiting() || !KiEnterIdle(&Prcb->Dpc))
     {
         _enable();
         return;

@@ -139,7 +139,6 @@ typedef enum _KTHREAD_STATE
     Standby,
     Terminated,
     Waiting,
-    Transition,
     DeferredReady
 } KTHREAD_STATE;
 
@@ -188,7 +187,6 @@ typedef struct _KTHREAD
     PVOID InitialStack;       /* top; constant */
     SIZE_T StackBytes;        /* constant */
     PCSTR Name;               /* constant */
-    ULONG64 StackCanary;      /* constant */
     PVOID ExtendedState;      /* registers to save and load with it, or NULL; itself (xstate.c)  */
     ULONG64 ContextSwitches;  /* times it was switched to: its processor, under Ready.Lock       */
     struct _KI_LANDING_PAD *LandingPad; /* checked builds: expect.c; itself */

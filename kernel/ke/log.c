@@ -36,7 +36,7 @@
 #include <io.h>
 #include <mi.h>
 
-#include "sched.h"
+#include "scheduler.h"
 
 #define LOG_SLOTS KI_LOG_CAPACITY /* a power of two */
 #define LOG_TEXT_SIZE 168
@@ -259,9 +259,13 @@ VOID KiLogKick(VOID)
     {
         KeInsertQueueDpc(&KiLogDpc, NULL, NULL);
     }
-    else if (KeReadStateEvent(&KiLogEvent) == 0)
+    else
     {
-        KeSetEvent(&KiLogEvent, IO_NO_INCREMENT, FALSE);
+        KeMemoryBarrier(); /* the line, then the event. pairs with: KiLogWriter's wait */
+        if (KeReadStateEvent(&KiLogEvent) == 0)
+        {
+            KeSetEvent(&KiLogEvent, IO_NO_INCREMENT, FALSE);
+        }
     }
 }
 

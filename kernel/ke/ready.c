@@ -16,6 +16,9 @@
  *   and asks that processor to reschedule if the thread is better than what runs there. A thread
  *   that has to wait may still be wanted: by a processor that became idle after the choice. So the
  *   mask is read again after the thread is in its queue, and who is found idle is asked to look.
+ *   A processor that was asked takes one thread; of those it leaves - in its own queues, when it
+ *   has chosen, and in all others', when it was idle - it offers one to the next idle processor
+ *   (KiOfferReady), which does the same.
  *   Looking for an idle processor means its own queue, then each other one's summary, and the best
  *   thread there that may run here.
  *
@@ -136,7 +139,7 @@ static VOID KiWakeIdleProcessor(const GROUP_AFFINITY *Affinity)
     KAFFINITY Idle = (KAFFINITY)ReadNoFence64(&KiIdleMask[Affinity->Group]) & Affinity->Mask;
     PKPRCB Prcb;
 
-    if (Idle == 0)
+    if (Idle == 0 || KI_TWIN(KiTwinIdleNoLook))
     {
         return;
     }
@@ -185,7 +188,10 @@ static VOID KiApplyBoost(PKTHREAD Thread)
     {
         LONG Boosted = Thread->BasePriority + Thread->WaitIncrement;
 
-        Boosted = Boosted < LOW_REALTIME_PRIORITY ? Boosted : LOW_REALTIME_PRIORITY - 1;
+        if (Boosted >= LOW_REALTIME_PRIORITY && !KI_TWIN(KiTwinSchedNoCap))
+        {
+            Boosted = LOW_REALTIME_PRIORITY - 1;
+        }
         Thread->Priority = (SCHAR)(Boosted > Thread->Priority ? Boosted : Thread->Priority);
     }
 }
@@ -201,12 +207,17 @@ VOID KiReadyThread(PKTHREAD Thread)
     Thread->State = DeferredReady;
     Affinity = Thread->Affinity;
     Prcb = KiChooseProcessor(Thread);
+    KI_TWIN_LONG_DELAY(KiTwinIdleNoLook);
 
     KiLockReady(Prcb);
     Thread->Processor = Prcb->Index;
     Thread->State = Ready;
     KiLinkReady(&Prcb->Ready, Thread);
     Runs = Thread->Priority > Prcb->Ready.RunningPriority;
+    if (KI_TWIN(KiTwinSchedNoPreempt) && Prcb->CurrentThread != Prcb->IdleThread)
+    {
+        Runs = FALSE;
+    }
     if (Runs)
     {
         KiRequestReschedule(Prcb);
@@ -257,7 +268,7 @@ static PKTHREAD KiFindReadyThread(PKPRCB Victim, PKPRCB Prcb)
         {
             PKTHREAD Thread = CONTAINING_RECORD(Entry, KTHREAD, QueueEntry);
 
-            if (KiMayRunOn(Thread, Prcb))
+            if (KiMayRunOn(Thread, Prcb) || KI_TWIN(KiTwinStealIgnoresAffinity))
             {
                 return Thread;
             }
@@ -276,7 +287,7 @@ PKTHREAD KiStealThread(PKPRCB Prcb)
         PKPRCB Victim = KiProcessorBlock[(Prcb->Index + Step) % Count];
         PKTHREAD Thread = NULL;
 
-        if (Victim->Ready.Summary != 0)
+        if (Victim->Ready.Summary != 0 && !KI_TWIN(KiTwinSchedNoSteal))
         {
             KiLockReady(Victim);
             Thread = KiFindReadyThread(Victim, Prcb);
@@ -296,6 +307,66 @@ PKTHREAD KiStealThread(PKPRCB Prcb)
     return NULL;
 }
 
+static BOOLEAN KiAnyIdle(VOID)
+{
+    LONG64 Idle = 0;
+
+    for (USHORT Group = 0; Group < MAXIMUM_GROUPS; Group++)
+    {
+        Idle |= ReadNoFence64(&KiIdleMask[Group]);
+    }
+    return Idle != 0;
+}
+
+/* The affinity of a thread in Prcb's queues that an idle processor may run; FALSE if there is none.
+ * Under its Ready.Lock. */
+static BOOLEAN KiFindOffer(PKPRCB Prcb, PGROUP_AFFINITY Affinity)
+{
+    for (ULONG Priority = 0; Priority < MAXIMUM_PRIORITY; Priority++)
+    {
+        PLIST_ENTRY Head = &Prcb->Ready.List[Priority];
+
+        for (PLIST_ENTRY Entry = Head->Flink; Entry != Head; Entry = Entry->Flink)
+        {
+            *Affinity = CONTAINING_RECORD(Entry, KTHREAD, QueueEntry)->Affinity;
+            if ((KAFFINITY)ReadNoFence64(&KiIdleMask[Affinity->Group]) & Affinity->Mask)
+            {
+                return TRUE;
+            }
+        }
+    }
+    return FALSE;
+}
+
+/* The mask is read after the choice that left the threads there, with the switch's exchange or the
+ * queue's lock between. */
+VOID KiOfferReady(PKPRCB Prcb)
+{
+    GROUP_AFFINITY Affinity;
+    BOOLEAN Found;
+
+    if (Prcb->Ready.Summary == 0 || !KiAnyIdle())
+    {
+        return;
+    }
+    KiLockReady(Prcb);
+    /* An idle processor that has threads is on its way to them, and offers what it leaves. */
+    Found = Prcb->Ready.RunningPriority != KI_IDLE_PRIORITY && KiFindOffer(Prcb, &Affinity);
+    KiReleaseSpinLock(&Prcb->Ready.Lock);
+    if (Found)
+    {
+        KiWakeIdleProcessor(&Affinity);
+    }
+}
+
+VOID KiOfferAllReady(VOID)
+{
+    for (ULONG Index = 0; Index < KiProcessorCount; Index++)
+    {
+        KiOfferReady(KiProcessorBlock[Index]);
+    }
+}
+
 /* Locks the processor that has the thread - queued, standing by or running - or had it last; the
  * thread's Lock is held, so it is not put in a queue meanwhile, but it may be taken from one. */
 static PKPRCB KiLockProcessorOf(PKTHREAD Thread)
@@ -304,8 +375,10 @@ static PKPRCB KiLockProcessorOf(PKTHREAD Thread)
     {
         PKPRCB Prcb = KiProcessorBlock[Thread->Processor];
 
+        KI_TWIN_LONG_DELAY(KiTwinPriorityNoRecheck);
         KiLockReady(Prcb);
-        if (Thread->Processor == Prcb->Index)
+        if (Thread->Processor == Prcb->Index ||
+            (KI_TWIN(KiTwinPriorityNoRecheck) && Thread->State == Running))
         {
             return Prcb;
         }
@@ -323,6 +396,7 @@ VOID KiChangePriority(PKTHREAD Thread, KPRIORITY Priority)
         KiUnlinkReady(&Prcb->Ready, Thread);
         Thread->Priority = (SCHAR)Priority;
         Thread->AtFront = FALSE;
+        Thread->Quantum = KI_QUANTUM;
         KiLinkReady(&Prcb->Ready, Thread);
     }
     else
@@ -333,7 +407,6 @@ VOID KiChangePriority(PKTHREAD Thread, KPRIORITY Priority)
             Prcb->Ready.RunningPriority = Priority;
         }
     }
-    Thread->Quantum = KI_QUANTUM;
     Look = KiIsBetterReady(Prcb);
     if (Look)
     {

@@ -12,7 +12,7 @@
  * comes after it and sees pending; taken later, it finds the region open. A thread that is not
  * running has a switch before it, and Due.Apc behind that. pairs with: KeInsertQueueApc.
  */
-#include "sched.h"
+#include "scheduler.h"
 #include "twin.h"
 
 /* APCs that the region held back may run: at once at PASSIVE_LEVEL, else when the IRQL falls there.

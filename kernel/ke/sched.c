@@ -90,7 +90,8 @@ static VOID KiEndQuantum(PKPRCB Prcb, PKTHREAD Thread)
 {
     Prcb->Ready.QuantumEnded = FALSE;
     Thread->Quantum = KI_QUANTUM;
-    if (Thread->Priority < LOW_REALTIME_PRIORITY && Thread->Priority > Thread->BasePriority)
+    if (Thread->Priority < LOW_REALTIME_PRIORITY && Thread->Priority > Thread->BasePriority &&
+        !KI_TWIN(KiTwinSchedNoDecay))
     {
         Thread->Priority--;
         Prcb->Ready.RunningPriority = Thread->Priority;
@@ -137,7 +138,7 @@ VOID KiReschedule(VOID)
     {
         KiEndQuantum(Prcb, Old);
     }
-    if (!KiMayRunOn(Old, Prcb))
+    if (!KI_TWIN(KiTwinSchedIgnoresAffinity) && !KiMayRunOn(Old, Prcb))
     {
         New = KiTakeReadyThread(Prcb, LOW_PRIORITY);
         KiGiveWay(Prcb, New != NULL ? New : Prcb->IdleThread, TRUE);
@@ -147,7 +148,8 @@ VOID KiReschedule(VOID)
     if (New == NULL)
     {
         KiReleaseSpinLock(&Prcb->Ready.Lock);
+        KiOfferReady(Prcb); /* who was put here because it would run, and does not */
         return;
     }
-    KiGiveWay(Prcb, New, !QuantumEnded);
+    KiGiveWay(Prcb, New, !QuantumEnded || KI_TWIN(KiTwinSchedTailStarves));
 }

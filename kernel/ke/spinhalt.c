@@ -28,7 +28,7 @@
  *   count. One of the two sees the other. pairs with: KiGiveTicket.
  *
  * FURTHER READING
- *   docs/locks.md, with the measurement. tests/models/ticket.pml. Law L17.
+ *   docs/locks.md, with the measurement. tests/models/spinhalt.pml. Law L17.
  */
 #include <arch/hal.h>
 
@@ -48,18 +48,21 @@ VOID KiHaltForTicket(PKI_SPIN_LOCK Lock, KI_TICKET Ticket)
 {
     KIRQL Irql = KeGetCurrentIrql();
     KI_AWAITED_TICKET Outer;
+    BOOLEAN Early;
     PKPRCB Prcb;
 
     if (Irql < DISPATCH_LEVEL || Irql >= IPI_LEVEL || !ArchDisableInterrupts())
     {
         return;
     }
+    Early = KI_LOCK_TWIN(KiTwinHaltLooksEarly, Lock) && Lock->Serving != Ticket;
+    KI_TWIN_LONG_DELAY(KiTwinHaltLooksEarly);
     Prcb = KiGetCurrentPrcb();
     Outer = Prcb->Awaited;
     Prcb->Awaited.Ticket = Ticket;
     WritePointerRelease(&Prcb->Awaited.Lock, Lock);
     InterlockedIncrement(&KiHaltedWaiters); /* pairs with: KiGiveTicket */
-    if (__atomic_load_n(&Lock->Serving, __ATOMIC_ACQUIRE) != Ticket)
+    if (Early || __atomic_load_n(&Lock->Serving, __ATOMIC_ACQUIRE) != Ticket)
     {
         ArchEnableAndHalt();
     }

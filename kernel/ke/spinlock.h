@@ -85,7 +85,7 @@ FORCEINLINE VOID KiGiveTicket(PKI_SPIN_LOCK Lock)
     if (KiLocksHalt)
     {
         KeMemoryBarrier(); /* pairs with: KiHaltForTicket */
-        if (ReadNoFence(&KiHaltedWaiters) != 0)
+        if (ReadNoFence(&KiHaltedWaiters) != 0 && !KI_LOCK_TWIN(KiTwinTicketNoWake, Lock))
         {
             KiWakeTicket(Lock, Serving);
         }

@@ -15,7 +15,7 @@
 #include <ex.h>
 #include <mi.h>
 
-#include "sched.h"
+#include "scheduler.h"
 #include "spinlock.h"
 
 #define TAG_PROCESSOR 'corP'

@@ -43,9 +43,12 @@
  * has ended or is ours to queue: somebody may be running it. */
 static VOID KiFinishSwitch(PKTHREAD Old)
 {
+    PKPRCB Prcb = KiGetCurrentPrcb();
     BOOLEAN Ended = Old->State == Terminated && Old->Reaper != NULL;
-    LONG SwapState = InterlockedExchange(&Old->SwapState, KiSwapSaved);
+    LONG SwapState;
 
+    KI_TWIN_LONG_DELAY(KiTwinUnwaitIgnoresSwap);
+    SwapState = InterlockedExchange(&Old->SwapState, KiSwapSaved);
     if (SwapState == KiSwapClaimed)
     {
         KiReadyThread(Old);
@@ -54,7 +57,15 @@ static VOID KiFinishSwitch(PKTHREAD Old)
     {
         Old->Reaper(Old);
     }
-    KiNoteApcs(KI_CURRENT_PRCB->CurrentThread);
+    KiNoteApcs(Prcb->CurrentThread);
+    if (Old == Prcb->IdleThread)
+    {
+        KiOfferAllReady();
+    }
+    else
+    {
+        KiOfferReady(Prcb);
+    }
 }
 
 VOID KiSwitchTo(PKPRCB Prcb, PKTHREAD New, KTHREAD_STATE NewState)

@@ -2,8 +2,9 @@
 /* switch.h - the switch itself, for the scheduler. */
 #pragma once
 
-#include "sched.h"
+#include "scheduler.h"
 #include "spinlock.h"
+#include "twin.h"
 
 /* Gives this processor to New, which it has taken (Standby), or to its idle thread; the current
  * thread's state becomes NewState. At DISPATCH_LEVEL, Prcb's Ready.Lock held, which is released.
@@ -38,6 +39,12 @@ FORCEINLINE BOOLEAN KiIsBetterReady(PKPRCB Prcb)
  * which leaves its processor, if it must, when its IRQL falls. Under the thread's Lock. */
 VOID KiChangePriority(PKTHREAD Thread, KPRIORITY Priority);
 VOID KiChangeAffinity(PKTHREAD Thread, const GROUP_AFFINITY *Affinity);
+
+/* ready.c: wakes an idle processor for a thread in Prcb's queues, if there is one for the other /
+ * the same for all processors' queues. At DISPATCH_LEVEL, by who has chosen a thread and leaves
+ * others. No lock held. */
+VOID KiOfferReady(PKPRCB Prcb);
+VOID KiOfferAllReady(VOID);
 
 /* switch.asm */
 PKTHREAD KiSwapContext(PKTHREAD Old, PKTHREAD New);

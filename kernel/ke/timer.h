@@ -2,7 +2,7 @@
 /* timer.h - timer.c's parts, for who walks all timers (systemtime.c) and for the tests. */
 #pragma once
 
-#include "sched.h"
+#include "scheduler.h"
 
 /* When a set timer expires, in interrupt time, from when it is due and how much later will do.
  * Under its processor's timer lock. */

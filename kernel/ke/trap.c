@@ -13,7 +13,7 @@
 #include <arch/hal.h>
 
 #include "clock.h"
-#include "sched.h"
+#include "scheduler.h"
 
 VOID KiUnclaimedVector(ULONG Vector)
 {

@@ -7,6 +7,7 @@
 #if DBG
 
 #define LONGEST_DELAY_US 256
+#define DELAYS_IN_A_LONG_ONE 48
 
 KI_TWIN_ID KiActiveTwin;
 
@@ -44,6 +45,14 @@ VOID KiDelayPoint(VOID)
 
     Mix *= 0x9E3779B97F4A7C15ull; /* Fibonacci hashing: the golden ratio's bits */
     KeStallExecutionProcessor((ULONG)(Mix >> 56) % LONGEST_DELAY_US);
+}
+
+VOID KiLongDelayPoint(VOID)
+{
+    for (ULONG Delay = 0; Delay < DELAYS_IN_A_LONG_ONE; Delay++)
+    {
+        KiDelayPoint();
+    }
 }
 
 #endif

@@ -126,7 +126,33 @@
     Twin(KiTwinRundownNoWait, "rundown-no-wait",                                                   \
          "ex/rundown.c: the wait does not wait")                                                   \
     Twin(KiTwinSlistNoSequence, "slist-no-sequence",                                               \
-         "ex/slist.c: a change leaves the sequence alone")
+         "ex/slist.c: a change leaves the sequence alone")                                         \
+    Twin(KiTwinSchedIgnoresAffinity, "sched-ignores-affinity",                                     \
+         "sched.c: a thread stays where it may not run any more")                                  \
+    Twin(KiTwinSchedNoPreempt, "sched-no-preempt",                                                 \
+         "ready.c: a busy processor is not asked to look")                                         \
+    Twin(KiTwinSchedNoSteal, "sched-no-steal",                                                     \
+         "ready.c: an idle processor looks at its own queues only")                                \
+    Twin(KiTwinStealIgnoresAffinity, "steal-ignores-affinity",                                     \
+         "ready.c: ... and takes what may not run there")                                          \
+    Twin(KiTwinIdleNoLook, "idle-no-look",                                                         \
+         "ready.c: who has queued a thread does not look who idles now")                           \
+    Twin(KiTwinIdleHaltsBlind, "idle-halts-blind",                                                 \
+         "idle.c: halts after it has run something, and does not look again")                      \
+    Twin(KiTwinSchedNoCap, "sched-boost-no-cap",                                                   \
+         "ready.c: a boost lifts a thread beyond 15")                                              \
+    Twin(KiTwinSchedNoDecay, "sched-no-decay",                                                     \
+         "sched.c: a boost stays")                                                                 \
+    Twin(KiTwinSchedTailStarves, "sched-tail-starves",                                             \
+         "sched.c: to the head of its queue at the end of a quantum")                              \
+    Twin(KiTwinUnwaitIgnoresSwap, "unwait-ignores-swap",                                           \
+         "wait.c: queued while its processor is on its stack")                                     \
+    Twin(KiTwinPriorityNoRecheck, "priority-no-recheck",                                           \
+         "ready.c: no second look at where a running thread runs")                                 \
+    Twin(KiTwinTicketNoWake, "ticket-no-wake",                                                     \
+         "spinlock.h: nobody is woken for his turn")                                               \
+    Twin(KiTwinHaltLooksEarly, "halt-looks-early",                                                 \
+         "spinhalt.c: looks at the lock before it says that it halts")
 /* clang-format on */
 
 #define KI_TWIN_SYMBOL(Symbol, Name, What) Symbol,
@@ -143,6 +169,10 @@ extern KI_TWIN_ID KiActiveTwin;
 /* A pause of up to a few hundred microseconds, if some twin is active. Any IRQL. */
 VOID KiDelayPoint(VOID);
 #define KI_TWIN_DELAY(Twin) (KI_TWIN(Twin) ? KiDelayPoint() : (void)0)
+/* The same, some milliseconds: for a window that another processor has to hit, on a host that runs
+ * one processor at a time. */
+VOID KiLongDelayPoint(VOID);
+#define KI_TWIN_LONG_DELAY(Twin) (KI_TWIN(Twin) ? KiLongDelayPoint() : (void)0)
 /* Chooses the twin called Name; FALSE if there is none of that name. */
 BOOLEAN KiSelectTwin(PCSTR Name);
 /* Makes the chosen twin, if there is one, active or not. Other processors idle. */
@@ -150,5 +180,6 @@ VOID KiArmTwin(BOOLEAN Armed);
 #else
 #define KI_TWIN(Twin) FALSE
 #define KI_TWIN_DELAY(Twin) ((void)0)
+#define KI_TWIN_LONG_DELAY(Twin) ((void)0)
 #define KiArmTwin(Armed) ((void)0)
 #endif

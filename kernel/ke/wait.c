@@ -195,7 +195,8 @@ VOID KiUnwaitThread(PKTHREAD Thread, KPRIORITY Increment)
 {
     Thread->WaitIncrement = (SCHAR)Increment;
     /* pairs with: KiFinishSwitch */
-    if (InterlockedCompareExchange(&Thread->SwapState, KiSwapClaimed, KiSwapInUse) == KiSwapSaved)
+    if (InterlockedCompareExchange(&Thread->SwapState, KiSwapClaimed, KiSwapInUse) == KiSwapSaved ||
+        KI_TWIN(KiTwinUnwaitIgnoresSwap))
     {
         KiReadyThread(Thread);
     }
@@ -306,6 +307,7 @@ LONG KiCommitWait(PKTHREAD Thread)
          KiTakeBack(Thread, KI_WAIT_APC)) ||
         (Thread->Alertable && Thread->Alerted && KiTakeBack(Thread, KI_WAIT_ALERTED)))
     {
+        KiNoteApcs(Thread); /* who saw Committed sent no interrupt, and no switch will look */
         return Thread->WaitState;
     }
     /* Committed, or decided by somebody who therefore readies us. */
@@ -552,15 +554,16 @@ NTSTATUS KeWaitForMultipleObjects(ULONG Count, PVOID Object[], WAIT_TYPE WaitTyp
     {
         KeBugCheckEx(MAXIMUM_WAIT_OBJECTS_EXCEEDED, Count, (ULONG_PTR)WaitBlockArray, 0, 0);
     }
-    if (Count == 0)
-    {
-        return STATUS_INVALID_PARAMETER;
-    }
     if (WaitBlockArray == NULL)
     {
         WaitBlockArray = Thread->WaitBlock;
     }
-    KiBeginWait(Thread, Object[0], WaitReason, Alertable, Timeout);
+    KiBeginWait(Thread, Object, WaitReason, Alertable, Timeout);
+    if (Count == 0)
+    {
+        KiLowerIrql(Thread->WaitIrql);
+        return STATUS_INVALID_PARAMETER;
+    }
     return WaitType == WaitAny ? KiWaitForAny(Thread, Count, Object, Timeout, WaitBlockArray)
                                : KiWaitForAll(Thread, Count, Object, Timeout, WaitBlockArray);
 }

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "sched.h"
+#include "scheduler.h"
 
 VOID KiInitializeHeader(PDISPATCHER_HEADER Header, UCHAR Type, LONG SignalState);
 

@@ -40,7 +40,7 @@
 #include <arch/xstate.h>
 #include <ex.h>
 
-#include "sched.h"
+#include "scheduler.h"
 #include "twin.h"
 
 #define TAG_EXTENDED_STATE 'tSxE'

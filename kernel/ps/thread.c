@@ -39,7 +39,7 @@
 
 #include <ex.h>
 #include <mi.h>
-#include <sched.h>
+#include <scheduler.h>
 #include <twin.h>
 
 #define PSP_FIRST_THREAD_ID 8

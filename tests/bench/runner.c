@@ -104,6 +104,7 @@ VOID KtRunBenchmarks(PCSTR Pattern)
 {
     KtPrint("{\"machine\":{\"build\":\"%s\",\"cpus\":%u,\"hz\":%llu}}\n", DBG ? "checked" : "free",
             KtProcessors(), HalpCounterFrequency);
+    KtStartWorkers();
     KbMeasureEmpty();
     for (ULONG Group = 0; Group < RTL_NUMBER_OF(KbGroups); Group++)
     {

@@ -6,7 +6,7 @@
  * both. One of them measures, the other answers. A hand-over is one thread's wake-up of the other
  * with its own wait; there and back are two of them.
  */
-#include <sched.h>
+#include <scheduler.h>
 
 #include "threads.h"
 

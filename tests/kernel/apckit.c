@@ -162,7 +162,7 @@ BOOLEAN KtAwait(volatile LONG *Value, LONG Wanted)
     return TRUE;
 }
 
-BOOLEAN KtAwaitWaiting(PKTHREAD Thread)
+BOOLEAN KtAwaitCommitted(PKTHREAD Thread)
 {
     ULONG64 End = KtNow() + KT_APC_LIMIT;
 

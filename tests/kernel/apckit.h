@@ -2,7 +2,7 @@
 /* apckit.h - for the APC tests: an APC that says what it saw, and threads to send it to. */
 #pragma once
 
-#include <sched.h>
+#include <scheduler.h>
 
 #include "kt.h"
 
@@ -56,7 +56,7 @@ VOID KtStopTarget(PKT_TARGET Target);
 /* Gives way until *Value is at least Wanted; FALSE after KT_APC_LIMIT. */
 BOOLEAN KtAwait(volatile LONG *Value, LONG Wanted);
 /* Returns when the thread is committed to a wait; FALSE after KT_APC_LIMIT. */
-BOOLEAN KtAwaitWaiting(PKTHREAD Thread);
+BOOLEAN KtAwaitCommitted(PKTHREAD Thread);
 /* Bodies: runs at PASSIVE_LEVEL without a call until Stop; waits once for Event. */
 VOID KtTargetSpins(PKT_TARGET Target);
 VOID KtTargetWaits(PKT_TARGET Target);

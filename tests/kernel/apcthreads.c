@@ -115,7 +115,7 @@ static VOID ToWaiting(VOID)
     KtInitializeSpecialApc(&Apc, Target.Thread);
     for (LONG Round = 1; Round <= 20; Round++)
     {
-        KT_CHECK(KtAwaitWaiting(Target.Thread), "round %d: it does not wait", Round);
+        KT_CHECK(KtAwaitCommitted(Target.Thread), "round %d: it does not wait", Round);
         KtInsertApc(&Apc);
         if (!AwaitRuns(&Apc, Round))
         {
@@ -124,7 +124,7 @@ static VOID ToWaiting(VOID)
         KT_CHECK(Apc.Thread == Target.Thread && Apc.KernelIrql == APC_LEVEL,
                  "ran in thread %p at IRQL %u", Apc.Thread, Apc.KernelIrql);
     }
-    KT_CHECK(KtAwaitWaiting(Target.Thread), "it does not wait again");
+    KT_CHECK(KtAwaitCommitted(Target.Thread), "it does not wait again");
     KT_CHECK(Target.Rounds == 0, "an APC ended the wait: %x", Target.Status);
     KtStopTarget(&Target);
     KT_CHECK(Target.Status == STATUS_SUCCESS, "the wait returned %x", Target.Status);
@@ -193,14 +193,14 @@ static VOID WaitsAgainAtTheTail(VOID)
     {
         return;
     }
-    KT_CHECK(KtAwaitWaiting(First.Thread), "the first does not wait");
+    KT_CHECK(KtAwaitCommitted(First.Thread), "the first does not wait");
     if (KtStartTarget(&Second, Elsewhere(), WaitsForContext))
     {
-        KT_CHECK(KtAwaitWaiting(Second.Thread), "the second does not wait");
+        KT_CHECK(KtAwaitCommitted(Second.Thread), "the second does not wait");
         KtInitializeSpecialApc(&Apc, First.Thread);
         KtInsertApc(&Apc);
         AwaitRuns(&Apc, 1);
-        KT_CHECK(KtAwaitWaiting(First.Thread), "the first does not wait again");
+        KT_CHECK(KtAwaitCommitted(First.Thread), "the first does not wait again");
         KeSetEvent(&Event, IO_NO_INCREMENT, FALSE);
         KT_CHECK(KtAwait(&Second.Rounds, 1), "the event released nobody");
         KT_CHECK(First.Rounds == 0, "the event released the first");
@@ -242,12 +242,12 @@ static VOID ToWaitingInCriticalRegion(VOID)
     }
     KtInitializeNormalApc(&Normal, Target.Thread, NULL);
     KtInitializeSpecialApc(&Special, Target.Thread);
-    KT_CHECK(KtAwaitWaiting(Target.Thread), "it does not wait");
+    KT_CHECK(KtAwaitCommitted(Target.Thread), "it does not wait");
     KtInsertApc(&Normal);
     KtInsertApc(&Special);
     if (AwaitRuns(&Special, 1)) /* this delivery has seen the normal one, too */
     {
-        KT_CHECK(KtAwaitWaiting(Target.Thread), "it does not wait again");
+        KT_CHECK(KtAwaitCommitted(Target.Thread), "it does not wait again");
         KT_CHECK(Normal.KernelRuns == 0, "a normal APC ran in a critical region");
     }
     KtStopTarget(&Target);
@@ -293,7 +293,7 @@ static VOID ToWaitingUndelivered(VOID (*Body)(PKT_TARGET Target))
         return;
     }
     KtInitializeSpecialApc(&Apc, Target.Thread);
-    KT_CHECK(KtAwaitWaiting(Target.Thread), "it does not wait");
+    KT_CHECK(KtAwaitCommitted(Target.Thread), "it does not wait");
     KtInsertApc(&Apc);
     KT_CHECK(ReadAcquire(&Target.Thread->WaitState) == KI_WAIT_COMMITTED,
              "an APC that may not run ended the wait");
@@ -334,7 +334,7 @@ static BOOLEAN BlockInInterrupt(PKT_APC Blocking, PKEVENT Event, PKTHREAD Thread
         ULONG64 Interrupts = Prcb->ApcInterrupts;
 
         KtInsertApc(Blocking);
-        if (!KtAwaitWaiting(Thread))
+        if (!KtAwaitCommitted(Thread))
         {
             break;
         }
@@ -449,7 +449,7 @@ static VOID AlertEndsAlertableWait(VOID)
     {
         return;
     }
-    KT_CHECK(KtAwaitWaiting(Target.Thread), "it does not wait");
+    KT_CHECK(KtAwaitCommitted(Target.Thread), "it does not wait");
     KiAlertThread(Target.Thread);
     KT_CHECK(KtAwait(&Target.Rounds, 1), "the alert did not end the wait");
     KT_CHECK(Target.Status == STATUS_ALERTED, "the wait returned %x", Target.Status);
@@ -481,7 +481,7 @@ static VOID AlertIsKept(VOID)
     {
         return;
     }
-    KT_CHECK(KtAwaitWaiting(Target.Thread), "it does not wait");
+    KT_CHECK(KtAwaitCommitted(Target.Thread), "it does not wait");
     KiAlertThread(Target.Thread);
     KT_CHECK(ReadAcquire(&Target.Thread->WaitState) == KI_WAIT_COMMITTED,
              "it ended a wait that is not alertable");

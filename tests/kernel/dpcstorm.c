@@ -4,7 +4,7 @@
  * overlaps another on its processor, and a flush waits for all that came before it.
  */
 #include <arch/hal.h>
-#include <sched.h>
+#include <scheduler.h>
 
 #include "kt.h"
 

@@ -4,7 +4,7 @@
  * whoever inserts it and at whatever IRQL.
  */
 #include <arch/hal.h>
-#include <sched.h>
+#include <scheduler.h>
 
 #include "kt.h"
 

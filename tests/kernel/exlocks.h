@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include <sched.h>
+#include <scheduler.h>
 
 #include "kt.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * history.c - makes rounds and writes them out. See history.h.
+ * history.c - makes rounds and has them written out. See history.h.
  *
  * A call's begin and end enclose it: the first is read before anything of the call happens, and the
  * last after everything that it stored is visible to all processors. The threads start a round
@@ -26,20 +26,6 @@
 #define LONGEST_NAP 3000               /* 300 us */
 #define STEP_LIMIT KT_MILLISECONDS(10) /* a wake-up that a broken twin loses costs this much */
 #define QUEUE_CONCURRENCY (HISTORY_THREADS * 2)
-
-/* Results that are not numbers. */
-#define RESULT_TIMEOUT (MINLONG + 1)
-#define RESULT_LIMIT (MINLONG + 2)
-#define RESULT_NOT_OWNER (MINLONG + 3)
-
-typedef struct _HISTORY_CALL
-{
-    ULONG64 Start, End; /* HalpQueryCounter */
-    LONG64 Argument;
-    LONG Result;
-    HISTORY_OPERATION Operation;
-    ULONG Objects; /* a mask; of a look, the other thread's number */
-} HISTORY_CALL, *PHISTORY_CALL;
 
 typedef struct _HISTORY_ENTRY
 {
@@ -80,14 +66,6 @@ static struct
     volatile LONG Round; /* the runner; 0: the threads are to end */
     volatile LONG Arrived, Running;
 } History;
-
-static const PCSTR OperationNames[HistoryOperationCount] = {
-    [HistorySet] = "set",     [HistoryReset] = "reset", [HistoryClear] = "clear",
-    [HistoryPulse] = "pulse", [HistoryRead] = "read",   [HistoryWait] = "wait",
-    [HistoryAny] = "any",     [HistoryAll] = "all",     [HistoryRelease] = "release",
-    [HistoryHead] = "head",   [HistoryTail] = "tail",   [HistoryRemove] = "remove",
-    [HistoryLook] = "look",
-};
 
 static HISTORY_KIND KindOf(ULONG Object)
 {
@@ -525,91 +503,6 @@ static VOID ThreadMain(PVOID Context)
 
 /* ------------------------------------------------------------------ Writing it out. */
 
-static ULONG64 Nanoseconds(ULONG64 Counts)
-{
-    return Counts / HalpCounterFrequency * 1000000000 +
-           Counts % HalpCounterFrequency * 1000000000 / HalpCounterFrequency;
-}
-
-static VOID PrintObjects(LONG Round)
-{
-    static const PCSTR Names[] = {"sync:", "note:", "sem:", "mutex", "queue"};
-
-    KtPrint("# history %s %d ", History.Kinds->Name, Round);
-    for (ULONG Object = 0; Object < History.Kinds->ObjectCount; Object++)
-    {
-        KtPrint("%s%s", Object == 0 ? "" : ",", Names[KindOf(Object)]);
-        if (KindOf(Object) <= HistorySemaphore)
-        {
-            KtPrint("%d", History.Kinds->Objects[Object].First);
-        }
-        if (KindOf(Object) == HistorySemaphore)
-        {
-            KtPrint("/%d", History.Objects[Object].Semaphore.Limit);
-        }
-    }
-}
-
-static VOID PrintOperands(const HISTORY_CALL *Call)
-{
-    PCSTR Separator = "";
-
-    if (Call->Operation == HistoryLook)
-    {
-        KtPrint("%u", Call->Objects);
-        return;
-    }
-    for (ULONG Object = 0; Object < HISTORY_OBJECTS; Object++)
-    {
-        if (Call->Objects & (1u << Object))
-        {
-            KtPrint("%s%u", Separator, Object);
-            Separator = "+";
-        }
-    }
-    switch (Call->Operation)
-    {
-    case HistoryRelease:
-        if (Call->Argument == 0)
-        {
-            break;
-        }
-        /* fall through */
-    case HistoryWait:
-    case HistoryAny:
-    case HistoryAll:
-    case HistoryHead:
-    case HistoryTail:
-    case HistoryRemove:
-        KtPrint(",%lld", Call->Argument);
-        break;
-    default:
-        break;
-    }
-}
-
-static VOID PrintCall(ULONG Thread, const HISTORY_CALL *Call, ULONG64 Base)
-{
-    KtPrint(" %u:%s(", Thread, OperationNames[Call->Operation]);
-    PrintOperands(Call);
-    switch (Call->Result)
-    {
-    case RESULT_TIMEOUT:
-        KtPrint(")=timeout");
-        break;
-    case RESULT_LIMIT:
-        KtPrint(")=limit");
-        break;
-    case RESULT_NOT_OWNER:
-        KtPrint(")=notowner");
-        break;
-    default:
-        KtPrint(")=%d", Call->Result);
-        break;
-    }
-    KtPrint("@%llx-%llx", Nanoseconds(Call->Start - Base), Nanoseconds(Call->End - Base));
-}
-
 static VOID PrintRound(LONG Round)
 {
     ULONG64 Base = MAXULONG64;
@@ -623,12 +516,12 @@ static VOID PrintRound(LONG Round)
             Base = This->Calls[0].Start;
         }
     }
-    PrintObjects(Round);
+    HistoryPrintHead(History.Kinds, Round);
     for (ULONG Thread = 0; Thread <= HISTORY_THREADS; Thread++)
     {
         for (ULONG Call = 0; Call < History.Threads[Thread].Count; Call++)
         {
-            PrintCall(Thread, &History.Threads[Thread].Calls[Call], Base);
+            HistoryPrintCall(Thread, &History.Threads[Thread].Calls[Call], Base);
         }
     }
     KtPrint("\n");
@@ -644,9 +537,7 @@ static VOID InitializeObject(ULONG Object)
     switch (KindOf(Object))
     {
     case HistorySemaphore:
-        /* Without a landing pad no release may be refused. */
-        KeInitializeSemaphore(&At->Semaphore, First,
-                              DBG ? History.Kinds->Objects[Object].Limit : MAXLONG);
+        KeInitializeSemaphore(&At->Semaphore, First, HistoryLimit(History.Kinds, Object));
         break;
     case HistoryMutex:
         KeInitializeMutex(&At->Mutex, 0);

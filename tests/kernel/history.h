@@ -58,3 +58,30 @@ typedef struct _HISTORY_KINDS
 
 /* Makes rounds and writes them out; the host decides. The case fails only by what shows at once. */
 VOID HistoryRun(const HISTORY_KINDS *Kinds);
+
+/* ------------------------------------------------------------------ Between who records and who
+ * writes out (historyprint.c). */
+
+/* Results that are not numbers. */
+#define RESULT_TIMEOUT (MINLONG + 1)
+#define RESULT_LIMIT (MINLONG + 2)
+#define RESULT_NOT_OWNER (MINLONG + 3)
+
+typedef struct _HISTORY_CALL
+{
+    ULONG64 Start, End; /* HalpQueryCounter */
+    LONG64 Argument;
+    LONG Result;
+    HISTORY_OPERATION Operation;
+    ULONG Objects; /* a mask; of a look, the other thread's number */
+} HISTORY_CALL, *PHISTORY_CALL;
+
+/* A semaphore's: without a landing pad, in a free build, no release may be refused. */
+FORCEINLINE LONG HistoryLimit(const HISTORY_KINDS *Kinds, ULONG Object)
+{
+    return DBG ? Kinds->Objects[Object].Limit : MAXLONG;
+}
+
+/* The beginning of a round's line, without an end; then each call, with times from Base on. */
+VOID HistoryPrintHead(const HISTORY_KINDS *Kinds, LONG Round);
+VOID HistoryPrintCall(ULONG Thread, const HISTORY_CALL *Call, ULONG64 Base);

@@ -3,7 +3,7 @@
  * queue.c - KQUEUE: the order of entries and of waiters, the limit on how many threads run and what
  * lifts it, threads that leave, rundown, and that no entry is lost or given twice.
  */
-#include <sched.h>
+#include <scheduler.h>
 
 #include "kt.h"
 

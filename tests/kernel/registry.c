@@ -18,6 +18,7 @@
     Suite(KtInterruptLineSuite)                                                                    \
     Suite(KtIpiSuite)                                                                              \
     Suite(KtSpinSuite)                                                                             \
+    Suite(KtSpinHaltSuite)                                                                         \
     Suite(KtQueuedSuite)                                                                           \
     Suite(KtLockCheckSuite)                                                                        \
     Suite(KtDpcSuite)                                                                              \
@@ -38,6 +39,11 @@
     Suite(KtApcThreadSuite)                                                                        \
     Suite(KtApcStormSuite)                                                                         \
     Suite(KtWaitLifeSuite)                                                                         \
+    Suite(KtSchedulerSuite)                                                                        \
+    Suite(KtSchedulerIdleSuite)                                                                    \
+    Suite(KtSchedulerAffinitySuite)                                                                \
+    Suite(KtSchedulerPrioritySuite)                                                                \
+    Suite(KtSchedulerStateSuite)                                                                   \
     Suite(KtDpcThreadedSuite)                                                                      \
     Suite(KtDpcGenericSuite)                                                                       \
     Suite(KtDpcWatchdogSuite)                                                                      \

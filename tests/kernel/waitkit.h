@@ -2,7 +2,7 @@
 /* waitkit.h - what the tests of dispatcher objects share: threads that wait, and how to see it. */
 #pragma once
 
-#include <sched.h>
+#include <scheduler.h>
 
 #include "kt.h"
 

@@ -3,7 +3,7 @@
  * xstate.c - extended registers belong to who saved: across switches, preemption, migration, nested
  * saves and DPCs. Each case fills all of them with a pattern of its own and reads them back.
  */
-#include <sched.h>
+#include <scheduler.h>
 
 #include "kt.h"
 

@@ -30,9 +30,9 @@
  *       (APC, -, runs on p)           0x1F is pending at p, or Due.Apc of p is set
  *       (-, guarded, runs)            the end of the region
  *       (-, -, preempted or waits)    the switch to it, or who inserts ends its wait
- *   Two processors; one thread, which takes up to OPS steps in any order (raise, lower, enter, leave,
- *   wait, queue an APC to itself) and may be preempted, and continued anywhere, at any point below
- *   DISPATCH_LEVEL; an inserter on a third processor; one in a DPC on the thread's processor;
+ *   Two processors; one thread, which takes up to OPS steps in any order (raise, lower, enter,
+ *   leave, wait, queue an APC to itself) and may be preempted, and continued anywhere, at any point
+ *   below DISPATCH_LEVEL; an inserter on a third processor; one in a DPC on the thread's processor;
  *   somebody who may end a wait, or not.
  *
  * STEPS
@@ -278,7 +278,7 @@ end_computes:
     false
 }
 
-/* What lies on top of the thread at PASSIVE_LEVEL and delivers: 0x1F, the exit of a DPC, a switch. */
+/* What lies on top of the thread at PASSIVE_LEVEL and delivers: 0x1F, a DPC's exit, a switch. */
 proctype Interrupt() provided (!Out)
 {
 end_none:

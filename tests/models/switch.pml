@@ -45,9 +45,9 @@
  *   and State and Processor, whose stores x86 keeps in order.
  *
  * WHAT IS PROVED
- *   A thread runs on one processor, and only when it is saved; it is in one queue at most, and under
- *   the priority it has; taken, it was Ready; RunningPriority is the priority of what runs. In the
- *   end each thread has ended, and was reaped once: none was lost. Nothing is stuck.
+ *   A thread runs on one processor, and only when it is saved; it is in one queue at most, and
+ *   under the priority it has; taken, it was Ready; RunningPriority is the priority of what runs.
+ *   In the end each thread has ended, and was reaped once: none was lost. Nothing is stuck.
  *
  * MUTANTS, and what each removes
  *   MUTANT_CLAIM_BY_STORE      the waker's cas: the thread is Claimed after it was let go, and lost
@@ -210,7 +210,7 @@ inline FinishSwitch()
     fi
 }
 
-/* Leaves the current thread with state NewState, for one of the own queue or for the idle thread. */
+/* Leaves the current thread, in state newState, for one of the own queue or the idle thread. */
 inline KiSwapThread(newState)
 {
     if

@@ -26,7 +26,7 @@
  *   Expiry  under the lock of the timers: unlink; cas(state, Committed, TimedOut); won: ready. If
  *           the state was Preparing, the thread will see that the time-out is no longer set.
  *           -DTIMEOUT_WHILE_PREPARING: the cas takes Preparing too, and the thread need not look.
- *   APC     pending = TRUE; barrier; the state is Committed: cas(state, Committed, Apc); won: ready.
+ *   APC     pending = TRUE; barrier; state is Committed: cas(state, Committed, Apc); won: ready.
  *
  * STATE
  *   Of a wait: (state, the queues its blocks are in, time-out set, owed), "owed" being a commit
@@ -44,9 +44,12 @@
  * STEPS
  *   A critical section with one access from outside its lock in it (a compare-exchange of a state)
  *   is one step: taking the lock can be put off to it, releasing it can be put before what follows.
- *   Where there are more, the lock is a bit that is held over the steps. Memory is sequentially
- *   consistent here: the pairs that need a barrier are (state, pending), each side having a locked
- *   instruction between its store and its load, and apc.pml has their store buffers.
+ *   Where there are more, the lock is a bit that is held over the steps. Readying a thread is
+ *   joined to the release, or the cas, before it: until then nobody but the thread itself, which
+ *   waits for it, can tell. A look at pending or at the time-out is joined to the cas that follows
+ *   it: what was seen stays so, as only the thread itself undoes it. Memory is sequentially
+ *   consistent: the pair that needs barriers is (state, pending), and apc.pml has its store
+ *   buffers.
  *
  * WHAT IS PROVED
  *   #signals == #waits that returned Satisfied + #left in the object, for each object. While an
@@ -81,8 +84,8 @@
 #define SEMAPHORE 1
 
 /*
- * One history: the signals of each of two signallers, the waits of thread 0, and what thread 1 waits
- * for, once: 1 is the event, 2 the semaphore. run.sh proves (1, 1, 2, 1) and others.
+ * One history: the signals of each of two signallers, the waits of thread 0, and what thread 1
+ * waits for, once: 1 is the event, 2 the semaphore. run.sh proves (1, 1, 2, 1) and others.
  */
 #ifndef SIGNALS
 #define SIGNALS 1
