@@ -32,8 +32,8 @@
     Suite(KtMutexSuite)                                                                            \
     Suite(KtSemaphoreSuite)                                                                        \
     Suite(KtExListSuite)                                                                           \
-    Suite(KtWaitEndsSuite)                                                                         \
     Suite(KtWaitSuite)                                                                             \
+    Suite(KtWaitIrqlSuite)                                                                         \
     Suite(KtWaitAllSuite)                                                                          \
     Suite(KtApcSuite)                                                                              \
     Suite(KtApcThreadSuite)                                                                        \
