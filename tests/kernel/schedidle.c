@@ -302,6 +302,7 @@ typedef struct _GUEST
     KT_THREAD Thread;
     KEVENT Wake;
     volatile LONG Woken;
+    ULONG64 Ticks; /* its processor's clock interrupts then */
 } GUEST, *PGUEST;
 
 static GUEST Guests[2];
@@ -313,6 +314,7 @@ static VOID GuestMain(PVOID Context)
     KeSetSystemAffinityThread((KAFFINITY)1 << HOME);
     KeRevertToUserAffinityThread();
     KtWait(&This->Wake);
+    This->Ticks = KiProcessorBlock[KeGetCurrentProcessorIndex()]->ClockInterrupts;
     WriteRelease(&This->Woken, TRUE);
 }
 
@@ -334,11 +336,11 @@ static BOOLEAN CountsAsIdle(ULONG Processor)
     return (ReadNoFence64(&KiIdleMask[0]) >> Processor & 1) != 0;
 }
 
-/* TRUE if the processor counts as idle before its next clock interrupt. */
-static BOOLEAN IdleAtOnce(ULONG Processor)
+/* TRUE if the processor counts as idle before its next clock interrupt after so many. */
+static BOOLEAN IdleAtOnce(ULONG Processor, ULONG64 Before)
 {
     volatile ULONG64 *Ticks = &KiProcessorBlock[Processor]->ClockInterrupts;
-    ULONG64 Before = *Ticks, End = KtNow() + SCHED_LIMIT;
+    ULONG64 End = KtNow() + SCHED_LIMIT;
 
     while (!CountsAsIdle(Processor) && KtNow() < End)
     {
@@ -358,7 +360,7 @@ static BOOLEAN IdleAgain(VOID)
     HogStop(&Hogs[1]);
     Found = KtWaitFor(&Guests[0].Thread.Reaped, TRUE, SCHED_LIMIT);
     KT_CHECK(Found, "nobody takes it: state %d", Guests[0].Thread.Thread.State);
-    AtOnce = IdleAtOnce(1);
+    AtOnce = IdleAtOnce(1, Guests[0].Ticks);
     KeSetEvent(&Guests[1].Wake, IO_NO_INCREMENT, FALSE);
     Found = KtWaitFor(&Guests[1].Woken, TRUE, SCHED_LIMIT);
     KT_CHECK(Found, "nobody finds CPU 1: state %d", Guests[1].Thread.Thread.State);

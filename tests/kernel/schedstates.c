@@ -357,8 +357,9 @@ static VOID PriorityWhileStolen(VOID)
  * its processor is on its stack until it is saved, and others are idle. */
 
 #define WAKES 200
-#define LEAVING_ENOUGH 20           /* met in the act: then it may end */
-#define LEAVING_LIMIT KT_SECONDS(2) /* on a host with a single processor free it may never be met */
+#define LEAVING_ENOUGH 20 /* met in the act: then it may end */
+#define LEAVING_LIMIT                                                                              \
+    KT_MILLISECONDS(500) /* on a host with a single processor free it may never be met */
 
 static KT_THREAD Leaver;
 static KEVENT Back;

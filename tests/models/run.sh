@@ -99,6 +99,15 @@ mutant ticket LOWER_BEFORE_RELEASE "$stuck" "$safety" -A
 mutant ticket WRAP 'assertion violated (Ahead[me]==0)' "$safety" ''
 mutant ticket TEST_AND_SET "$starved" "$liveness" "$live"
 
+proof spinhalt spinhalt '' "$safety" ''
+proof spinhalt spinhalt-three '-DCPUS=3 -DNO_ISR -DROUNDS=1' "$safety" ''
+mutant spinhalt NO_FENCE "$stuck" "$safety" ''
+mutant spinhalt NO_LOCKED_COUNT "$stuck" "$safety" ''
+mutant spinhalt CHECK_BEFORE_ANNOUNCE "$stuck" "$safety" ''
+mutant spinhalt NO_KICK "$stuck" "$safety" ''
+mutant spinhalt ANY_WAITER "$stuck" "$safety" ''
+mutant spinhalt INTERRUPTS_ON "$stuck" "$safety" ''
+
 proof mcs mcs '' "$safety" ''
 proof mcs mcs-live '' "$liveness" "$live"
 mutant mcs NO_WAIT_FOR_NEXT "$stuck" "$safety" -A

@@ -33,6 +33,11 @@
  *                                 the lock is woken
  *   MUTANT_INTERRUPTS_ON          the CLI: the interrupt may come between the look and the HLT
  */
+#ifdef MUTANT_ANY_WAITER /* it takes two who wait for one lock */
+#define CPUS 3
+#define ROUNDS 1
+#define NO_ISR
+#endif
 #ifndef CPUS
 #define CPUS 2
 #endif
