@@ -16,8 +16,8 @@ VOID KiInitializeClock(PKPRCB Prcb);
  */
 VOID KiStartTick(PKPRCB Prcb);
 
-/* Before each halt, interrupts off, the idle loop calls KiArmClock (scheduler.h): whoever masks a line
- * for a storm wakes the boot processor for no other reason. */
+/* Before each halt, interrupts off, the idle loop calls KiArmClock (scheduler.h): whoever masks a
+ * line for a storm wakes the boot processor for no other reason. */
 
 /* Boot processor: interrupt time starts at 0, system time at the CMOS clock's. */
 VOID KiInitializeTime(VOID);

@@ -6,6 +6,7 @@
  * lets one through and is 0 again. Microsoft: "Event Objects". docs/waits.md. Laws L43-L48.
  */
 #include "spinlock.h"
+#include "twin.h"
 #include "wait.h"
 
 VOID KeInitializeEvent(PRKEVENT Event, EVENT_TYPE Type, BOOLEAN State)
@@ -52,7 +53,10 @@ LONG KePulseEvent(PRKEVENT Event, KPRIORITY Increment, BOOLEAN Wait)
     {
         KiReleaseWaiters(&Signal);
     }
-    Event->Header.SignalState = 0;
+    if (!KI_TWIN(KiTwinPulseStaysSet))
+    {
+        Event->Header.SignalState = 0;
+    }
     KiEndSignal(&Signal, Increment, Wait);
     return Old;
 }

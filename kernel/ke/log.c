@@ -259,9 +259,13 @@ VOID KiLogKick(VOID)
     {
         KeInsertQueueDpc(&KiLogDpc, NULL, NULL);
     }
-    else if (KeReadStateEvent(&KiLogEvent) == 0)
+    else
     {
-        KeSetEvent(&KiLogEvent, IO_NO_INCREMENT, FALSE);
+        KeMemoryBarrier(); /* the line, then the event. pairs with: KiLogWriter's wait */
+        if (KeReadStateEvent(&KiLogEvent) == 0)
+        {
+            KeSetEvent(&KiLogEvent, IO_NO_INCREMENT, FALSE);
+        }
     }
 }
 

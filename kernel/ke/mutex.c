@@ -11,6 +11,7 @@
 #include <ex.h>
 
 #include "spinlock.h"
+#include "twin.h"
 #include "wait.h"
 
 VOID KeInitializeMutex(PRKMUTEX Mutex, ULONG Level)
@@ -18,7 +19,7 @@ VOID KeInitializeMutex(PRKMUTEX Mutex, ULONG Level)
     UNREFERENCED_PARAMETER(Level);
     RtlZeroMemory(Mutex, sizeof(*Mutex));
     KiInitializeHeader(&Mutex->Header, MutantObject, 1);
-    Mutex->ApcDisable = 1;
+    Mutex->ApcDisable = !KI_TWIN(KiTwinMutexApcsOn);
 }
 
 VOID KeInitializeMutant(PRKMUTANT Mutant, BOOLEAN InitialOwner)
@@ -54,15 +55,15 @@ LONG KeReleaseMutant(PRKMUTANT Mutant, KPRIORITY Increment, BOOLEAN Abandoned, B
     KI_ASSERT_IRQL_MAX(DISPATCH_LEVEL);
     KiBeginSignal(&Signal, &Mutant->Header);
     Old = Mutant->Header.SignalState;
-    if (Mutant->OwnerThread != Thread)
+    if (Mutant->OwnerThread != Thread && !KI_TWIN(KiTwinMutexAnyReleases))
     {
         KiEndSignal(&Signal, Increment, FALSE);
         ExRaiseStatus(STATUS_MUTANT_NOT_OWNED);
     }
-    Mutant->Header.SignalState = Abandoned ? 1 : Old + 1;
+    Mutant->Header.SignalState = Abandoned || KI_TWIN(KiTwinMutexFreesAtOnce) ? 1 : Old + 1;
     if (Mutant->Header.SignalState == 1)
     {
-        Mutant->Abandoned = Abandoned;
+        Mutant->Abandoned = Abandoned && !KI_TWIN(KiTwinMutantForgets);
         Mutant->OwnerThread = NULL;
         KiDisownMutant(Mutant, Thread);
         KiReleaseWaiters(&Signal);

@@ -350,7 +350,8 @@ VOID KiOfferReady(PKPRCB Prcb)
         return;
     }
     KiLockReady(Prcb);
-    Found = KiFindOffer(Prcb, &Affinity);
+    /* An idle processor that has threads is on its way to them, and offers what it leaves. */
+    Found = Prcb->Ready.RunningPriority != KI_IDLE_PRIORITY && KiFindOffer(Prcb, &Affinity);
     KiReleaseSpinLock(&Prcb->Ready.Lock);
     if (Found)
     {

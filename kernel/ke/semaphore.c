@@ -7,6 +7,7 @@
  */
 #include <ex.h>
 
+#include "twin.h"
 #include "wait.h"
 
 VOID KeInitializeSemaphore(PRKSEMAPHORE Semaphore, LONG Count, LONG Limit)
@@ -20,12 +21,15 @@ VOID KeInitializeSemaphore(PRKSEMAPHORE Semaphore, LONG Count, LONG Limit)
 LONG KeReleaseSemaphore(PRKSEMAPHORE Semaphore, KPRIORITY Increment, LONG Adjustment, BOOLEAN Wait)
 {
     KI_SIGNAL Signal;
+    LONG Early = KI_TWIN(KiTwinSemaphoreLooksEarly) ? Semaphore->Header.SignalState : 0;
     LONG Old;
 
     KI_ASSERT_IRQL_MAX(Wait ? PASSIVE_LEVEL : DISPATCH_LEVEL);
+    KI_TWIN_DELAY(KiTwinSemaphoreLooksEarly);
     KiBeginSignal(&Signal, &Semaphore->Header);
-    Old = Semaphore->Header.SignalState;
-    if (Adjustment <= 0 || Adjustment > Semaphore->Limit - Old)
+    Old = KI_TWIN(KiTwinSemaphoreLooksEarly) ? Early : Semaphore->Header.SignalState;
+    if (Adjustment <= 0 ||
+        (Adjustment > Semaphore->Limit - Old && !KI_TWIN(KiTwinSemaphoreNoLimit)))
     {
         KiEndSignal(&Signal, Increment, FALSE);
         ExRaiseStatus(STATUS_SEMAPHORE_LIMIT_EXCEEDED);

@@ -101,6 +101,7 @@ VOID KiTerminateThread(VOID)
     KiCheckExtendedState(NULL);
     KiAbandonMutants(Thread);
     KiRundownApcs(Thread);
+    KiAbandonMutants(Thread); /* which the last APCs may have taken */
     KiDisassociateQueue(Thread);
 
     KiBeginSignal(&Signal, &Thread->Header);

@@ -43,6 +43,44 @@
          "wait.c: a signal goes to who came last")                                                 \
     Twin(KiTwinWaitAllOneLock, "wait-all-one-lock",                                                \
          "waitall.c: a signaller looks at the other objects without their locks")                  \
+    Twin(KiTwinWaitCommitStore, "wait-commit-store",                                               \
+         "wait.c: a waiter stores Committed over what was decided meanwhile")                      \
+    Twin(KiTwinSignalSpendsLost, "signal-spends-lost",                                             \
+         "wait.c: a signal is spent on a wait that has ended already")                             \
+    Twin(KiTwinSignalReleasesOne, "signal-releases-one",                                           \
+         "wait.c: a signal for all releases one")                                                  \
+    Twin(KiTwinSignalIgnoresAll, "signal-ignores-wait-all",                                        \
+         "wait.c: signals without the lock that wait-all waiters need")                            \
+    Twin(KiTwinWaitsRaised, "waits-raised",                                                        \
+         "wait.c: may wait at any IRQL")                                                           \
+    Twin(KiTwinTimeoutWinsLate, "timeout-wins-late",                                               \
+         "wait.c: the time-out ends a wait that a signal has ended")                               \
+    Twin(KiTwinTimeoutLeavesBlock, "timeout-leaves-block",                                         \
+         "wait.c: a timed-out wait leaves its blocks linked")                                      \
+    Twin(KiTwinTimeoutStaysSet, "timeout-stays-set",                                               \
+         "wait.c: a satisfied wait leaves its time-out set")                                       \
+    Twin(KiTwinWaitAllSpendsLost, "wait-all-spends-lost",                                          \
+         "waitall.c: signals are spent on a wait that has ended already")                          \
+    Twin(KiTwinWaitAllPiecemeal, "wait-all-piecemeal",                                             \
+         "waitall.c: takes each object as it is signaled")                                         \
+    Twin(KiTwinPulseStaysSet, "pulse-stays-set",                                                   \
+         "event.c: a pulse leaves the event set")                                                  \
+    Twin(KiTwinSemaphoreNoLimit, "semaphore-no-limit",                                             \
+         "semaphore.c: the limit is ignored")                                                      \
+    Twin(KiTwinSemaphoreLooksEarly, "semaphore-looks-early",                                       \
+         "semaphore.c: reads the count before it has the lock")                                    \
+    Twin(KiTwinMutexBarges, "mutex-barges",                                                        \
+         "wait.c: a released mutex is free until its first waiter has run")                        \
+    Twin(KiTwinMutexNoLimit, "mutex-no-limit",                                                     \
+         "wait.c: recursion without a limit")                                                      \
+    Twin(KiTwinMutexApcsOn, "mutex-apcs-on",                                                       \
+         "mutex.c: an owner takes normal APCs")                                                    \
+    Twin(KiTwinMutexAnyReleases, "mutex-any-releases",                                             \
+         "mutex.c: who releases it need not own it")                                               \
+    Twin(KiTwinMutexFreesAtOnce, "mutex-frees-at-once",                                            \
+         "mutex.c: the first release of several frees it")                                         \
+    Twin(KiTwinMutantForgets, "mutant-forgets",                                                    \
+         "mutex.c: an abandoned mutant is like another")                                           \
     Twin(KiTwinQueueNoLimit, "queue-no-limit",                                                     \
          "queue.c: MaximumCount is ignored")                                                       \
     Twin(KiTwinTimerTwoHolds, "timer-two-holds",                                                   \

@@ -93,7 +93,7 @@ VOID KiBeginSignalAtDpcLevel(PKI_SIGNAL Signal, PDISPATCHER_HEADER Header)
     Signal->WaitAllLocked = FALSE;
     InitializeListHead(&Signal->Released);
     KiAcquireSpinLock(&Header->Lock);
-    if (Header->WaitAllCount != 0)
+    if (Header->WaitAllCount != 0 && !KI_TWIN(KiTwinSignalIgnoresAll))
     {
         KiReleaseSpinLock(&Header->Lock);
         KiAcquireSpinLock(&KiWaitAllLock);
@@ -145,8 +145,12 @@ static BOOLEAN KiReleaseWaiter(PKWAIT_BLOCK Block, PDISPATCHER_HEADER Header)
     {
         return KiTrySatisfyAll(Block, Header, &Committed) && Committed;
     }
+    if (KI_TWIN(KiTwinMutexBarges) && Header->Type == MutantObject)
+    {
+        return KiDecideWait(Thread, KI_WAIT_APC) == KI_WAIT_COMMITTED;
+    }
     State = KiDecideWait(Thread, KI_WAIT_SATISFIED + Block->WaitKey);
-    if (State == 0)
+    if (State == 0 && !KI_TWIN(KiTwinSignalSpendsLost))
     {
         return FALSE;
     }
@@ -179,6 +183,10 @@ VOID KiReleaseWaiters(PKI_SIGNAL Signal)
         if (KiReleaseWaiter(Block, Header))
         {
             InsertTailList(&Signal->Released, &Thread->QueueEntry);
+            if (KI_TWIN(KiTwinSignalReleasesOne))
+            {
+                break;
+            }
         }
     }
 }
@@ -242,7 +250,7 @@ static VOID KiCheckRaisedWait(PKTHREAD Thread, PVOID Object, PLARGE_INTEGER Time
         KeBugCheckEx(ATTEMPTED_SWITCH_FROM_DPC, (ULONG_PTR)Thread, (ULONG_PTR)Object,
                      (ULONG_PTR)KI_CURRENT_PRCB->RunningDpc, 0);
     }
-    if (Irql > DISPATCH_LEVEL || !Asks)
+    if ((Irql > DISPATCH_LEVEL || !Asks) && !KI_TWIN(KiTwinWaitsRaised))
     {
         KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, SubCode, Irql, (ULONG_PTR)Object,
                      (ULONG_PTR)Timeout);
@@ -275,11 +283,23 @@ static BOOLEAN KiTakeBack(PKTHREAD Thread, LONG Outcome)
            KI_WAIT_COMMITTED;
 }
 
+/* Preparing -> Committed. */
+static BOOLEAN KiCommit(PKTHREAD Thread)
+{
+    if (KI_TWIN(KiTwinWaitCommitStore) && Thread->WaitState == KI_WAIT_PREPARING)
+    {
+        KI_TWIN_DELAY(KiTwinWaitCommitStore);
+        WriteRelease(&Thread->WaitState, KI_WAIT_COMMITTED);
+        return TRUE;
+    }
+    /* pairs with: KeInsertQueueApc, KiAlertThread */
+    return InterlockedCompareExchange(&Thread->WaitState, KI_WAIT_COMMITTED, KI_WAIT_PREPARING) ==
+           KI_WAIT_PREPARING;
+}
+
 LONG KiCommitWait(PKTHREAD Thread)
 {
-    /* pairs with: KeInsertQueueApc, KiAlertThread */
-    if (InterlockedCompareExchange(&Thread->WaitState, KI_WAIT_COMMITTED, KI_WAIT_PREPARING) !=
-        KI_WAIT_PREPARING)
+    if (!KiCommit(Thread))
     {
         return Thread->WaitState;
     }
@@ -287,6 +307,7 @@ LONG KiCommitWait(PKTHREAD Thread)
          KiTakeBack(Thread, KI_WAIT_APC)) ||
         (Thread->Alertable && Thread->Alerted && KiTakeBack(Thread, KI_WAIT_ALERTED)))
     {
+        KiNoteApcs(Thread); /* who saw Committed sent no interrupt, and no switch will look */
         return Thread->WaitState;
     }
     /* Committed, or decided by somebody who therefore readies us. */
@@ -334,7 +355,8 @@ VOID KiEndWait(PKTHREAD Thread)
  * mutant as often as its count can say. Under the object's lock. */
 static VOID KiTakeSignal(PDISPATCHER_HEADER Header, PKTHREAD Thread, ULONG Index)
 {
-    BOOLEAN AtLimit = Header->Type == MutantObject && Header->SignalState == MINLONG;
+    BOOLEAN AtLimit = Header->Type == MutantObject && Header->SignalState == MINLONG &&
+                      !KI_TWIN(KiTwinMutexNoLimit);
     LONG Outcome = AtLimit ? KI_WAIT_AT_LIMIT : KI_WAIT_SATISFIED + (LONG)Index;
 
     if (KiDecideWait(Thread, Outcome) != 0 && !AtLimit)
@@ -400,6 +422,14 @@ static ULONG KiPrepareWait(PKTHREAD Thread, ULONG Count, PVOID Object[], PKWAIT_
     return Poll ? 0 : Count;
 }
 
+/* The wait ended by Outcome: its time-out, which may have passed since, does not matter any more. */
+static LONG KiEndTimeout(PKTHREAD Thread, LONG Outcome)
+{
+    BOOLEAN WasSet = !KI_TWIN(KiTwinTimeoutStaysSet) && KiCancelTimeout(Thread);
+
+    return KI_TWIN(KiTwinTimeoutWinsLate) && !WasSet ? KI_WAIT_TIMED_OUT : Outcome;
+}
+
 /* One attempt: how it ended, or Preparing if it was only asked and nothing is signaled. */
 static LONG KiTryWaitAny(PKTHREAD Thread, ULONG Count, PVOID Object[], PKWAIT_BLOCK Blocks,
                          PLARGE_INTEGER Timeout)
@@ -422,10 +452,13 @@ static LONG KiTryWaitAny(PKTHREAD Thread, ULONG Count, PVOID Object[], PKWAIT_BL
         Outcome = KiCommitWait(Thread);
         if (Timeout != NULL)
         {
-            KiCancelTimeout(Thread);
+            Outcome = KiEndTimeout(Thread, Outcome);
         }
     }
-    KiUnlinkBlocks(Blocks, Linked);
+    if (Outcome != KI_WAIT_TIMED_OUT || !KI_TWIN(KiTwinTimeoutLeavesBlock))
+    {
+        KiUnlinkBlocks(Blocks, Linked);
+    }
     return Outcome;
 }
 
@@ -521,15 +554,16 @@ NTSTATUS KeWaitForMultipleObjects(ULONG Count, PVOID Object[], WAIT_TYPE WaitTyp
     {
         KeBugCheckEx(MAXIMUM_WAIT_OBJECTS_EXCEEDED, Count, (ULONG_PTR)WaitBlockArray, 0, 0);
     }
-    if (Count == 0)
-    {
-        return STATUS_INVALID_PARAMETER;
-    }
     if (WaitBlockArray == NULL)
     {
         WaitBlockArray = Thread->WaitBlock;
     }
-    KiBeginWait(Thread, Object[0], WaitReason, Alertable, Timeout);
+    KiBeginWait(Thread, Object, WaitReason, Alertable, Timeout);
+    if (Count == 0)
+    {
+        KiLowerIrql(Thread->WaitIrql);
+        return STATUS_INVALID_PARAMETER;
+    }
     return WaitType == WaitAny ? KiWaitForAny(Thread, Count, Object, Timeout, WaitBlockArray)
                                : KiWaitForAll(Thread, Count, Object, Timeout, WaitBlockArray);
 }

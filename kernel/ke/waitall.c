@@ -74,7 +74,11 @@ static LONG KiSatisfyAll(PKWAIT_BLOCK Blocks, ULONG Count, PKTHREAD Thread)
 {
     LONG State = KiDecideWait(Thread, KI_WAIT_SATISFIED);
 
-    for (ULONG Index = 0; State != 0 && Index < Count; Index++)
+    if (State == 0 && !KI_TWIN(KiTwinWaitAllSpendsLost))
+    {
+        return 0;
+    }
+    for (ULONG Index = 0; Index < Count; Index++)
     {
         KiSatisfyWait(Blocks[Index].Object, Thread);
     }
@@ -88,6 +92,7 @@ BOOLEAN KiTrySatisfyAll(PKWAIT_BLOCK Block, PDISPATCHER_HEADER Held, PBOOLEAN Wa
     ULONG Count = Thread->WaitCount;
     LONG State = 0;
 
+    KI_ASSERT_VALUES(!KeTestSpinLock(&KiWaitAllLock), Block, Held);
     if (!KI_TWIN(KiTwinWaitAllOneLock))
     {
         KiLockOthers(Blocks, Count, Held);
@@ -96,6 +101,10 @@ BOOLEAN KiTrySatisfyAll(PKWAIT_BLOCK Block, PDISPATCHER_HEADER Held, PBOOLEAN Wa
     {
         KI_TWIN_DELAY(KiTwinWaitAllOneLock);
         State = KiSatisfyAll(Blocks, Count, Thread);
+    }
+    else if (KI_TWIN(KiTwinWaitAllPiecemeal))
+    {
+        KiSatisfyWait(Held, Thread);
     }
     if (!KI_TWIN(KiTwinWaitAllOneLock))
     {
@@ -136,12 +145,16 @@ static VOID KiFillBlocks(PKTHREAD Thread, ULONG Count, PVOID Object[], PKWAIT_BL
     Thread->WaitCount = (UCHAR)Count;
 }
 
-static BOOLEAN KiIsAtLimit(PKWAIT_BLOCK Blocks, ULONG Count)
+/* Whether it owns one of them as often as a count can say. Nobody else changes that count, so whoever
+ * signals the others later needs not ask again. */
+static BOOLEAN KiIsAtLimit(PKWAIT_BLOCK Blocks, ULONG Count, PKTHREAD Thread)
 {
     for (ULONG Index = 0; Index < Count; Index++)
     {
-        if (Blocks[Index].Object->Type == MutantObject &&
-            Blocks[Index].Object->SignalState == MINLONG)
+        PDISPATCHER_HEADER Header = Blocks[Index].Object;
+
+        if (Header->Type == MutantObject && Header->SignalState == MINLONG &&
+            KiIsSignaled(Header, Thread))
         {
             return TRUE;
         }
@@ -187,16 +200,13 @@ static LONG KiTryWaitAll(PKTHREAD Thread, ULONG Count, PVOID Object[], PKWAIT_BL
     WriteRelease(&Thread->WaitState, KI_WAIT_PREPARING); /* pairs with: KiDecideWait */
     KiAcquireSpinLock(&KiWaitAllLock);
     KiLockOthers(Blocks, Count, NULL);
-    if (KiAreAllSignaled(Blocks, Count, Thread))
+    if (KiIsAtLimit(Blocks, Count, Thread))
     {
-        if (KiIsAtLimit(Blocks, Count))
-        {
-            KiDecideWait(Thread, KI_WAIT_AT_LIMIT);
-        }
-        else
-        {
-            KiSatisfyAll(Blocks, Count, Thread);
-        }
+        KiDecideWait(Thread, KI_WAIT_AT_LIMIT);
+    }
+    else if (KiAreAllSignaled(Blocks, Count, Thread))
+    {
+        KiSatisfyAll(Blocks, Count, Thread);
     }
     else if (!Poll)
     {

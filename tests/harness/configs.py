@@ -16,7 +16,7 @@ MACHINE = ('smp', 'image', 'machine', 'boot', 'firmware', 'memory', 'cpu', 'nic'
            'madt', 'extra')
 OTHER = ('tests', 'append', 'fault', 'timeout', 'tier', 'bugcheck', 'fails', 'log', 'may-skip',
          'kind', 'build', 'seeds')
-SMOKE = 'ke/processor*,ke/time*,ke/ipi*,ke/irql-L*,mm/*,nic/*'  # what shows that a machine works
+SMOKE = 'ke/processor*,ke/time-*,ke/ipi*,ke/irql-L*,mm/*,nic/*'  # what shows that a machine works
 ALONE = 8               # from this many CPUs on, a run gets the host to itself
 
 

@@ -85,6 +85,7 @@ static VOID EndGroup(VOID)
 {
     while (ReadAcquire(&Group.Released) < WAITERS)
     {
+        KeClearEvent(&Group.Event);
         KeSetEvent(&Group.Event, IO_NO_INCREMENT, FALSE);
     }
     for (ULONG Index = 0; Index < WAITERS; Index++)
@@ -201,9 +202,11 @@ static VOID PingPong(ULONG CallerCpu, ULONG AnswererCpu)
         Seen = Pair.Rounds;
     }
     WriteRelease(&Pair.Stop, TRUE);
+    End = KtNow() + WAIT_LIMIT;
     while (Pair.Caller.Thread.Header.SignalState == 0 ||
            Pair.Answerer.Thread.Header.SignalState == 0)
     {
+        KT_CHECK(KtHasFailed() || KtNow() < End, "stuck in the last of %d rounds", Pair.Rounds);
         if (KtHasFailed())
         {
             KeSetEvent(&Pair.Ping, EVENT_INCREMENT, FALSE);

@@ -19,9 +19,9 @@ static VOID Recurses(VOID)
     {
         LONG Previous = KeReleaseMutex(&Mutex, FALSE);
 
-        KT_CHECK(Previous == -Depth, "depth %d: previous state %d", Depth, Previous);
+        KT_REQUIRE(Previous == -Depth && KeReadStateMutex(&Mutex) == 1 - Depth,
+                   "depth %d: state %d, before it %d", Depth, KeReadStateMutex(&Mutex), Previous);
     }
-    KT_CHECK(KeReadStateMutex(&Mutex) == 1, "free: %d", KeReadStateMutex(&Mutex));
 }
 
 #define OWNERS 6
@@ -195,6 +195,32 @@ static VOID HandsOverInOrder(VOID)
     KT_CHECK(KeReadStateMutex(&Mutex) == 1, "state %d at the end", KeReadStateMutex(&Mutex));
 }
 
+/* It is not free for a moment even if its first waiter cannot run yet. */
+static VOID NobodyOvertakes(VOID)
+{
+    KIRQL OldIrql;
+
+    Line.Owned = 0;
+    KeInitializeMutex(&Mutex, 0);
+    KeInitializeEvent(&Line.Leave, SynchronizationEvent, TRUE);
+    KtWait(&Mutex);
+    KtCreateThread(&Line.Threads[0], OwnOnce, NULL, KI_DEFAULT_PRIORITY + 1, 0);
+    KtAwaitBlocked(&Line.Threads[0]);
+    KeRaiseIrql(DISPATCH_LEVEL, &OldIrql);
+    KeReleaseMutex(&Mutex, FALSE);
+    KT_CHECK(KeReadStateMutex(&Mutex) == 0 && Mutex.OwnerThread == &Line.Threads[0].Thread,
+             "state %d, its owner is %p", KeReadStateMutex(&Mutex), Mutex.OwnerThread);
+    if (KtAsk(&Mutex) != STATUS_TIMEOUT)
+    {
+        KT_CHECK(FALSE, "overtook the waiter");
+        KeReleaseMutex(&Mutex, FALSE);
+    }
+    KeLowerIrql(OldIrql);
+    KtJoinThread(&Line.Threads[0]);
+    KT_CHECK(Line.Owned == 1 && KeReadStateMutex(&Mutex) == 1, "state %d at the end",
+             KeReadStateMutex(&Mutex));
+}
+
 /* ------------------------------------------------------------------ L53: an owner that ends. */
 
 static KMUTANT Mutant;
@@ -289,6 +315,7 @@ static const KT_CASE Cases[] = {
     {"mutex-L50-only-its-owner-releases", OnlyItsOwnerReleases, 0, TRUE},
     {"mutex-L51-disables-apcs", DisablesApcs, 0, FALSE},
     {"mutex-L52-hands-over-in-order", HandsOverInOrder, 0, FALSE},
+    {"mutex-L52-nobody-overtakes", NobodyOvertakes, 0, FALSE},
     {"mutex-L53-owner-that-ends-abandons", OwnerThatEndsAbandons, 0, FALSE},
     {"mutex-L53-owner-may-not-end", OwnerMayNotEnd, 0, TRUE},
     {"mutex-L54-recursion-has-a-limit", RecursionHasALimit, 0, TRUE},

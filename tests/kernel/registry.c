@@ -32,6 +32,8 @@
     Suite(KtMutexSuite)                                                                            \
     Suite(KtSemaphoreSuite)                                                                        \
     Suite(KtExListSuite)                                                                           \
+    Suite(KtWaitSuite)                                                                             \
+    Suite(KtWaitAllSuite)                                                                          \
     Suite(KtApcSuite)                                                                              \
     Suite(KtApcThreadSuite)                                                                        \
     Suite(KtApcStormSuite)                                                                         \

@@ -77,6 +77,14 @@ static LONG CountWaiting(VOID)
     return Waits;
 }
 
+/* A release of one that is not at 0 lets nobody go. */
+static VOID Drain(PKSEMAPHORE Semaphore)
+{
+    while (KtAsk(Semaphore) == STATUS_SUCCESS)
+    {
+    }
+}
+
 static VOID ReleasesExactly(VOID)
 {
     static const LONG Steps[] = {1, 3, 2};
@@ -89,7 +97,7 @@ static VOID ReleasesExactly(VOID)
         KtCreateThread(&Crowd.Threads[Index], WaitOnce, NULL, KI_DEFAULT_PRIORITY, KT_ANYWHERE);
         KtAwaitBlocked(&Crowd.Threads[Index]);
     }
-    for (ULONG Step = 0; Step < RTL_NUMBER_OF(Steps); Step++)
+    for (ULONG Step = 0; Step < RTL_NUMBER_OF(Steps) && !KtHasFailed(); Step++)
     {
         Sum += Steps[Step];
         KT_CHECK(KeReleaseSemaphore(&Crowd.Semaphore, IO_NO_INCREMENT, Steps[Step], FALSE) == 0,
@@ -101,12 +109,20 @@ static VOID ReleasesExactly(VOID)
                  "released %d, waiting %d, adjusted by %d", Crowd.Released, CountWaiting(), Sum);
     }
     KeReleaseSemaphore(&Crowd.Semaphore, IO_NO_INCREMENT, WAITERS - Sum, FALSE);
+    KT_CHECK(KtHasFailed() || KtWaitFor(&Crowd.Released, WAITERS, WAIT_LIMIT), "%d of all",
+             Crowd.Released);
+    KT_CHECK(KeReadStateSemaphore(&Crowd.Semaphore) == 0, "count %d at the end",
+             KeReadStateSemaphore(&Crowd.Semaphore));
+    while (ReadAcquire(&Crowd.Released) < WAITERS) /* those that a broken one still holds */
+    {
+        Drain(&Crowd.Semaphore);
+        KeReleaseSemaphore(&Crowd.Semaphore, IO_NO_INCREMENT, 1, FALSE);
+        KtYield();
+    }
     for (ULONG Index = 0; Index < WAITERS; Index++)
     {
         KtJoinThread(&Crowd.Threads[Index]);
     }
-    KT_CHECK(KeReadStateSemaphore(&Crowd.Semaphore) == 0, "count %d at the end",
-             KeReadStateSemaphore(&Crowd.Semaphore));
 }
 
 /* ------------------------------------------------------------------ L55: the sum is right, with
@@ -169,7 +185,7 @@ static VOID SumIsRight(VOID)
     KtParallel(Give, NULL);
     KT_CHECK(KtWaitFor(&Flow.Taken, Flow.Given, WAIT_LIMIT), "given %d, taken %d", Flow.Given,
              Flow.Taken);
-    for (ULONG Index = 0; Index < TAKERS; Index++)
+    for (ULONG Index = 0; Index < TAKERS && !KtHasFailed(); Index++)
     {
         KtAwaitBlocked(&Flow.Threads[Index]);
     }
@@ -177,6 +193,7 @@ static VOID SumIsRight(VOID)
              "given %d, taken %d, count %d", Flow.Given, Flow.Taken,
              KeReadStateSemaphore(&Flow.Semaphore));
     WriteRelease(&Flow.Stop, TRUE);
+    Drain(&Flow.Semaphore);
     KeReleaseSemaphore(&Flow.Semaphore, IO_NO_INCREMENT, LIMIT / 2, FALSE);
     for (ULONG Index = 0; Index < TAKERS; Index++)
     {
