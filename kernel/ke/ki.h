@@ -200,7 +200,7 @@ typedef struct _KTHREAD
     SCHAR Priority;
     SCHAR BasePriority;
     BOOLEAN AtFront; /* preempted: its quantum goes on; switch.c, sched.c                 */
-    LONG Quantum;    /* ticks left: its processor's clock while it runs, else its waker   */
+    LONG Quantum;    /* ticks left: its processor, while it runs or is queued there           */
     ULONG IdealProcessor;
     GROUP_AFFINITY Affinity;     /* where it may run */
     GROUP_AFFINITY UserAffinity; /* what it goes back to */

@@ -174,8 +174,9 @@ static VOID KiUnlinkReady(PKI_READY_QUEUES Queues, PKTHREAD Thread)
     }
 }
 
-/* What a wait that ended gives a thread: a new quantum and, unless it is real time, its boost.
- * Under the thread's Lock; it is in no queue. */
+/* What a wait that ended gives a thread, unless it is real time: its boost. Not a new quantum: one
+ * that waits often would never come to the end of it, and its boosts would never wear off. Under
+ * the thread's Lock; it is in no queue. */
 static VOID KiApplyBoost(PKTHREAD Thread)
 {
     if (Thread->State != Waiting)
@@ -183,7 +184,6 @@ static VOID KiApplyBoost(PKTHREAD Thread)
         return;
     }
     Thread->AtFront = FALSE;
-    Thread->Quantum = KI_QUANTUM;
     if (Thread->Priority < LOW_REALTIME_PRIORITY && Thread->WaitIncrement > 0)
     {
         LONG Boosted = Thread->BasePriority + Thread->WaitIncrement;
