@@ -26,7 +26,8 @@ static VOID Recurses(VOID)
 
 #define OWNERS 6
 
-/* With their boosts too: they keep one another boosted, and would keep the case from a processor. */
+/* With their boosts too: they keep one another boosted, and would keep the case from a processor.
+ * */
 #define BELOW_THE_CASE (KI_DEFAULT_PRIORITY - 2)
 
 static struct

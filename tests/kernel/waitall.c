@@ -137,7 +137,8 @@ static VOID SpendsOnce(VOID)
 #define FORKS 3
 #define EATERS 5
 
-/* With their boosts too: they keep one another boosted, and would keep the case from a processor. */
+/* With their boosts too: they keep one another boosted, and would keep the case from a processor.
+ * */
 #define BELOW_THE_CASE (KI_DEFAULT_PRIORITY - 2)
 
 typedef union _FORK
