@@ -26,8 +26,7 @@ static VOID Recurses(VOID)
 
 #define OWNERS 6
 
-/* With their boosts too: they keep one another boosted, and would keep the case from a processor.
- * */
+/* With their boosts too: on one processor they keep one another boosted above the case. */
 #define BELOW_THE_CASE (KI_DEFAULT_PRIORITY - 2)
 
 static struct
