@@ -236,11 +236,18 @@ static ULONG Stint[STINTS];  /* who had the processor, in this order: at DISPATC
 static volatile LONG Stints; /* the same */
 static LONG OnProcessor;     /* the same: number + 1 */
 static volatile LONG Enough; /* the director has waited long enough */
+static volatile LONG Here;   /* how many have begun: locked add */
 
 static VOID EqualMain(PVOID Context)
 {
     PEQUAL This = Context;
 
+    /* Two that yield to each other take many turns before a slow director has made the third. */
+    InterlockedIncrement(&Here);
+    while (ReadAcquire(&Here) < EQUALS && !ReadAcquire(&Enough))
+    {
+        ZwYieldExecution();
+    }
     while (Stints < STINTS && !ReadAcquire(&Enough))
     {
         KIRQL OldIrql;
@@ -264,7 +271,7 @@ static VOID RunEquals(BOOLEAN Yield)
 {
     ULONG Processor = KtProcessors() - 1;
 
-    Stints = Enough = 0;
+    Stints = Enough = Here = 0;
     OnProcessor = 0;
     for (ULONG Number = 0; Number < EQUALS; Number++)
     {
@@ -285,8 +292,7 @@ static VOID RunEquals(BOOLEAN Yield)
     KT_CHECK(Stints == STINTS, "%d stints only", Stints);
 }
 
-/* Once all are there: whoever follows had it longest ago. The first may have ended a stint or two
- * before the last was made. */
+/* Whoever follows had it longest ago, once all have seen that all are there. */
 static VOID CheckStints(VOID)
 {
     for (LONG Index = 2 * EQUALS; Index < Stints; Index++)
