@@ -83,7 +83,7 @@ static ULONG64 Stamp(VOID)
 {
     ULONG64 Now;
 
-    KeMemoryBarrier(); /* what was stored is visible before the clock is read */
+    KeMemoryBarrier(); /* stores, then the clock. pairs with: itself, in each other thread's log */
     Now = HalpQueryCounter();
     _mm_lfence(); /* and nothing is loaded before it has been */
     return Now;
