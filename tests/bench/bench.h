@@ -2,7 +2,7 @@
 /*
  * bench.h - measurements that run inside the kernel.
  *
- * A benchmark is a routine; like a test it runs on the boot processor's idle thread at
+ * A benchmark is a routine; like a test it runs in the boot thread at
  * PASSIVE_LEVEL while all other processors are idle, and leaves the machine that way. It reports
  * series of values, each as one JSON object on a line of COM2:
  *     {"bench":"spin-pair","unit":"tsc","per":8,"min":112,"median":112,"max":340,"n":101}
