@@ -15,7 +15,8 @@ TWINS = qemu.TOP / 'kernel/ke/twin.h'
 MACHINE = ('smp', 'image', 'machine', 'boot', 'firmware', 'memory', 'cpu', 'nic', 'icount',
            'madt', 'extra')
 OTHER = ('tests', 'append', 'fault', 'timeout', 'tier', 'bugcheck', 'fails', 'log', 'may-skip',
-         'kind', 'build', 'seeds')
+         'kind', 'build', 'seeds', 'scenario')
+RUNNERS = ('ping', 'screen', 'fault', 'reboot', 'bochs')     # kinds with a run-KIND of their own
 SMOKE = 'ke/processor*,ke/time-*,ke/ipi*,ke/irql-L*,mm/*,nic/*'  # what shows that a machine works
 ALONE = 8               # from this many CPUs on, a run gets the host to itself
 
@@ -58,17 +59,17 @@ class Config:
         return self.cpus() >= ALONE
 
     def kind(self):
-        """suite, death, twin or ping: what its results mean."""
-        if self.get('kind') == 'ping':
-            return 'ping'
+        """suite, death, twin, or one of RUNNERS: what its results mean."""
+        if self.get('kind') in RUNNERS:
+            return self.get('kind')
         if self.get('fails'):
             return 'twin'
         return 'death' if self.get('bugcheck') else 'suite'
 
     def command(self, tests=''):
         """The command line that runs it. tests replaces the line's own choice."""
-        ping = self.kind() == 'ping'
-        line = [str(HERE / ('run-ping' if ping else 'run-guest')), '--name', self.name]
+        own = self.kind() in RUNNERS
+        line = [str(HERE / ('run-' + self.kind() if own else 'run-guest')), '--name', self.name]
         for key in MACHINE:
             if self.get(key):
                 line += ['--%s=%s' % (key, self.get(key))]
@@ -76,8 +77,8 @@ class Config:
                                         self.get('fault') and 'fault=' + self.get('fault')]))
         line += ['--append=' + append] if append else []
         line += ['--timeout', self.get('timeout')] if self.get('timeout') else []
-        if ping:
-            return line
+        if own:
+            return line + (['--scenario', self.get('scenario')] if self.get('scenario') else [])
         seed = SEEDED.fullmatch(self.name)
         line += ['--seed=' + seed[2]] if seed else []
         line += ['--test', tests or self.get('tests', SMOKE)]

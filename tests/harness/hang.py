@@ -5,35 +5,10 @@ One line a CPU: where it is, whether it is halted or has interrupts off, its TPR
 APIC holds pending. Then an NMI, in case the kernel can still say more for itself.
 """
 import bisect
-import json
 import re
-import socket
 import subprocess
 
-
-class Monitor:
-    """A QMP connection."""
-
-    def __init__(self, path):
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.socket.settimeout(10)
-        self.socket.connect(path)
-        self.stream = self.socket.makefile('rw')
-        self.stream.readline()                      # the greeting
-        self.execute('qmp_capabilities')
-
-    def execute(self, command, **arguments):
-        """Runs one QMP command and returns its result."""
-        self.stream.write(json.dumps({'execute': command, 'arguments': arguments}) + '\n')
-        self.stream.flush()
-        while True:
-            reply = json.loads(self.stream.readline())
-            if 'return' in reply or 'error' in reply:
-                return reply.get('return', '')
-
-    def human(self, line):
-        """Runs one command of the human monitor."""
-        return self.execute('human-monitor-command', **{'command-line': line})
+import qmp
 
 
 class Symbols:
@@ -79,7 +54,7 @@ def describe_cpu(number, registers, lapic, symbols):
 def report(path, elf, cpus):
     """The lines that describe a hung guest; what cannot be asked is left out."""
     try:
-        monitor = Monitor(path)
+        monitor = qmp.Monitor(path)
         monitor.execute('stop')
         registers = re.split(r'^CPU#\d+\s*$', monitor.human('info registers -a'),
                              flags=re.MULTILINE)[1:]
@@ -91,5 +66,5 @@ def report(path, elf, cpus):
         monitor.execute('cont')
         monitor.execute('inject-nmi')
         return lines
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, qmp.Error) as error:
         return ['QEMU does not answer on its monitor: %s' % error]

@@ -49,7 +49,11 @@ def guests(outcomes, table):
             ' '.join(map(str, counts)), ', '.join(machines), ', '.join(media))]
     for kind, words in (('death', 'Death tests that stopped as promised: %d of %d.'),
                         ('twin', 'Broken twins that were caught: %d of %d.'),
-                        ('ping', 'Pinged from outside: %d of %d.')):
+                        ('ping', 'Pinged from outside: %d of %d.'),
+                        ('screen', 'Screens looked at: %d of %d.'),
+                        ('fault', 'Faults from outside that ended as promised: %d of %d.'),
+                        ('reboot', 'Restarts and ends of power: %d of %d.'),
+                        ('bochs', 'Runs on the second emulator: %d of %d.')):
         those = [o for c, o in runs if c.kind() == kind]
         if those:
             text.append(words % (sum(o.sound for o in those), len(those)))
