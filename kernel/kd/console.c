@@ -31,6 +31,7 @@
 #define POST_CODE_PORT 0x80
 
 #define STAGE_DIGITS 3u
+#define STAGE_CELLS (STAGE_DIGITS + 1) /* a blank before it */
 #define STAGE_COLOR HALP_COLOR(HALP_BLACK, HALP_GREY)
 #define TEXT_COLOR HALP_COLOR(HALP_GREY, HALP_BLACK)
 #define PREFIX_COLOR HALP_COLOR(HALP_DARK_GREY, HALP_BLACK)
@@ -46,18 +47,18 @@ static BOOLEAN KdpStopped; /* the reporter of a bug check, once                 
 
 static VOID KdpDrawStage(VOID)
 {
+    HALP_CELL Cells[STAGE_CELLS] = {{' ', STAGE_COLOR}};
     ULONG Columns = KdpGrid.Columns;
-    HALP_CELL Cells[STAGE_DIGITS];
     ULONG Stage = KdpStage;
 
-    for (ULONG Index = STAGE_DIGITS; Index-- != 0; Stage /= 10)
+    for (ULONG Index = STAGE_DIGITS; Index != 0; Index--, Stage /= 10)
     {
         Cells[Index].Character = (UCHAR)('0' + Stage % 10);
         Cells[Index].Color = STAGE_COLOR;
     }
-    if (KdpHaveScreen && Columns > STAGE_DIGITS)
+    if (KdpHaveScreen && Columns > STAGE_CELLS)
     {
-        HalpDrawCells(0, Columns - STAGE_DIGITS, Cells, STAGE_DIGITS);
+        HalpDrawCells(0, Columns - STAGE_CELLS, Cells, STAGE_CELLS);
         KeMemoryBarrier();
     }
 }
@@ -75,7 +76,7 @@ VOID KdpFlushScreen(VOID)
     {
         return;
     }
-    if (KdpDrawGrid(&KdpGrid, STAGE_DIGITS, HalpDrawCells) != 0)
+    if (KdpDrawGrid(&KdpGrid, STAGE_CELLS, HalpDrawCells) != 0)
     {
         KeMemoryBarrier();
     }
@@ -199,6 +200,6 @@ PKDP_GRID KdpBeginPage(UCHAR Color)
 
 VOID KdpShowPage(VOID)
 {
-    KdpDrawGrid(&KdpGrid, STAGE_DIGITS, HalpDrawCells);
+    KdpDrawGrid(&KdpGrid, STAGE_CELLS, HalpDrawCells);
     KdpDrawStage();
 }

@@ -214,6 +214,7 @@ VOID KdpFinishStopPage(const KI_STOP *Stop)
     Shown = Others < (Rows.End - Rows.Next) / 2 ? Others : (Rows.End - Rows.Next) / 2;
     Rows.End -= Shown;
     KdpWriteStack(Stop, &Rows);
+    Rows.Next += Rows.Next < Rows.End; /* a blank row, if there is one left */
     KdpWriteOthers(Stop, Others, Rows.Next, Rows.Next + Shown);
     KdpShowPage();
 }
