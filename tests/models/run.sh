@@ -255,6 +255,8 @@ mutant idle LEFT_BEHIND "$sleeps" "$safety" ''
 mutant idle CLAIM_NOT_PASSED "$sleeps" "$safety" ''
 mutant idle BIT_KEPT "$sleeps" "$safety" ''
 mutant idle NO_STEAL "$sleeps" "$safety" ''
+mutant idle OFFER_FIRST "$sleeps" "$safety" ''
+mutant idle HALTS_BLIND "$sleeps" "$safety" ''
 
 echo "1..$count"
 [ "$failed" -eq 0 ]
