@@ -8,7 +8,6 @@
 
 #include <arch/hal.h>
 #include <arch/mmu.h>
-#include <twin.h>
 
 #define DEFINE(Name, Value) __asm__ volatile("\n->" #Name " %0" ::"i"(Value))
 
@@ -56,7 +55,5 @@ VOID ArchOffsets(VOID)
     DEFINE(SpuriousVector, SPURIOUS_VECTOR);
     DEFINE(DispatchLevel, DISPATCH_LEVEL);
     DEFINE(ApicBase, (LONG64)MM_APIC_BASE);
-#if DBG
-    DEFINE(TwinApcEoiLate, KiTwinApcEoiLate);
-#endif
+    DEFINE(Checked, DBG);
 }

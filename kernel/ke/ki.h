@@ -491,6 +491,10 @@ VOID KiWatchDpcs(PKPRCB Prcb, KIRQL PreviousIrql);
  * about to return to. At DISPATCH_LEVEL, interrupts on, on a thread's stack; returns there, perhaps
  * on another processor. From the way out of an interrupt (trap.asm) and KiServeAfterLower. */
 VOID KiServeDue(KIRQL Irql);
+#if DBG
+/* The broken twin apc-eoi-late is active: for trap.asm. Written with KiActiveTwin. */
+extern BOOLEAN KiApcEoiLate;
+#endif
 
 /* ------------------------------------------------------------------ Threads (thread.c, switch.c,
  * ready.c, sched.c, idle.c). */

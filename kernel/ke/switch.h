@@ -42,8 +42,8 @@ VOID KiChangePriority(PKTHREAD Thread, KPRIORITY Priority);
 VOID KiChangeAffinity(PKTHREAD Thread, const GROUP_AFFINITY *Affinity);
 
 /* ready.c: the thread, DeferredReady and Claimed, that gave way here and may run here, waits here
- * again. Its Lock is not needed: nobody else readies it, only a running thread changes its affinity,
- * and its priority changes under this processor's Ready.Lock. The caller offers it. */
+ * again. Its Lock is not needed: nobody else readies it, only a running thread changes its
+ * affinity, and its priority changes under this processor's Ready.Lock. The caller offers it. */
 VOID KiRequeueThread(PKPRCB Prcb, PKTHREAD Thread);
 
 /* ready.c: wakes an idle processor for a thread in Prcb's queues, if there is one for the other /

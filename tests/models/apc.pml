@@ -15,9 +15,9 @@
  *            thread that has committed its wait is still Running until it has switched, and it
  *            does not look again.
  *   Switch   State = Running; a locked instruction; Due.Apc = Pending.
- *   Wait     commit, with a locked instruction; then look at Pending, and at Alerted. Either may make
- *            it take the wait back: cas(WaitState, Committed, Apc or Alerted). It does not switch
- *            then, so Due.Apc = Pending.
+ *   Wait     commit, with a locked instruction; then look at Pending, and at Alerted. Either may
+ *            make it take the wait back: cas(WaitState, Committed, Apc or Alerted). It does not
+ *            switch then, so Due.Apc = Pending.
  *   Deliver  at APC_LEVEL, from PASSIVE_LEVEL: Due.Apc = FALSE first; then, unless in a guarded
  *            region, take APCs from the list, each under ApcLock, until it is empty. Lower, then
  *            look at Due.Apc again. From 0x1F, from KiServeDue(PASSIVE_LEVEL), after a wait that

@@ -48,8 +48,8 @@ extern HalpVectorRoutines
 extern HalpX2ApicMode
 extern KiDispatchException
 extern KiServeDue
-%ifdef TwinApcEoiLate
-extern KiActiveTwin
+%if Checked
+extern KiApcEoiLate
 %endif
 
 section .text
@@ -241,9 +241,9 @@ KiSoftwareInterruptEntry:
     mov eax, [rsp + TrVector]
     shr eax, 4
     mov cr8, rax
-%ifdef TwinApcEoiLate
-    cmp dword [rel KiActiveTwin], TwinApcEoiLate
-    je .late
+%if Checked
+    cmp byte [rel KiApcEoiLate], 0
+    jne .late
 .early:
 %endif
     SEND_EOI
@@ -253,7 +253,7 @@ KiSoftwareInterruptEntry:
     call [HalpVectorRoutines + rax * 8]
     cli
     jmp KiInterruptExit
-%ifdef TwinApcEoiLate
+%if Checked
 .late:                                  ; the broken twin: see twin.h
     cmp dword [rsp + TrVector], ApicVector
     jne .early
