@@ -19,9 +19,10 @@
  *   A processor that was asked takes one thread; of those it leaves - in its own queues, when it
  *   has chosen, and in all others', when it was idle - it offers one to the next idle processor
  *   (KiOfferReady), which does the same.
- *   A thread that was preempted or gave way is put back where it ran (KiRequeueThread), and offered.
- *   An idle processor looks at its own queue, then at each other one's summary and at the union of
- *   its threads' affinities; it locks a queue only if that has a thread for it, and takes the best.
+ *   A thread that was preempted or gave way is put back where it ran (KiRequeueThread), and
+ *   offered. An idle processor looks at its own queue, then at each other one's summary and at the
+ *   union of its threads' affinities; it locks a queue only if that may hold a thread for it, and
+ *   takes the best.
  *
  * LOCKS AND IRQL
  *   DISPATCH_LEVEL. The thread's Lock, then the chosen processor's Ready.Lock; the thread's is
