@@ -102,7 +102,7 @@ def memmap():
     yield plain + taken
     yield b''.join(record(*one) for one in reversed(MAP)) + record(0x8000, 0x100, 4)
     yield record(-0x3000, 0x4000, 1) + record(-1, 2, 2) + record(0, -1, 5)
-    yield b''.join(record(n * 0x3000 + n % 5, 0x1800, n % 6) for n in range(200)) + taken
+    yield b''.join(record(n * 0x3000 + n % 5, 0x1800, n % 6) for n in range(160)) + taken
     yield b''.join(record(n * 0x2000, 0x1000, 1) for n in range(128)) + record(0x800, 8, 2) + taken
 
 
