@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_acpitable.c - the readers of MADT, FADT, HPET and MCFG, each given one table.
+ * fuzz_acpitable.c - the readers of MADT, FADT, HPET, MCFG and DMAR, each given one table.
  *
  * Input: a byte that chooses the reader and whether to make signature, length and checksum right,
  * then the table. Without mending, the validation itself is what is tried.
@@ -15,6 +15,7 @@ static VOID Parse(ULONG Reader, const VOID *Table, SIZE_T Length)
     static HALP_FADT_INFO Fadt;
     static HALP_HPET_INFO Hpet;
     static HALP_MCFG_INFO Mcfg;
+    BOOLEAN OptOut;
 
     switch (Reader)
     {
@@ -32,17 +33,22 @@ static VOID Parse(ULONG Reader, const VOID *Table, SIZE_T Length)
         memset(&Hpet, 0xA5, sizeof(Hpet));
         CheckHpet(&Hpet, HalpAcpiParseHpet(Table, Length, &Hpet));
         break;
-    default:
+    case 3:
         memset(&Mcfg, 0xA5, sizeof(Mcfg));
         HalpAcpiParseMcfg(Table, Length, &Mcfg);
         CheckMcfg(&Mcfg, Length);
+        break;
+    default:
+        OptOut = 0xA5;
+        HalpAcpiParseDmar(Table, Length, &OptOut);
+        FUZZ_REQUIRE(OptOut <= TRUE);
         break;
     }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *Data, size_t Size)
 {
-    static const PCSTR Signatures[] = {"APIC", "FACP", "HPET", "MCFG"};
+    static const PCSTR Signatures[] = {"APIC", "FACP", "HPET", "MCFG", "DMAR"};
     ULONG Reader, Length;
     PUCHAR Table;
 
@@ -50,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *Data, size_t Size)
     {
         return 0;
     }
-    Reader = Data[0] & 3;
+    Reader = (Data[0] & 0x7F) % RTL_NUMBER_OF(Signatures);
     Length = (ULONG)Size - 1;
     Table = FuzzCopy(Data + 1, Length);
     if ((Data[0] & MEND) && Length >= sizeof(HALP_ACPI_HEADER))

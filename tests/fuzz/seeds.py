@@ -55,13 +55,14 @@ def fadt(revision):
 
 
 HPET = table(b'HPET', struct.pack('<IBBBBQBHB', 0x8086A201, 0, 64, 0, 0, 0xFED00000, 0, 100, 0))
+DMAR = table(b'DMAR', bytes([38, 3]) + bytes(10))
 MCFG = table(b'MCFG', bytes(8) + struct.pack('<QHBBI', 0xB0000000, 0, 0, 255, 0) * 2)
 
 
 def acpi():
     """A memory at 0xE0000: RSDP, XSDT, RSDT, tables."""
     base = 0xE0000
-    tables = [madt.TABLES['untidy'], fadt(3), HPET, MCFG, fadt(1)]
+    tables = [madt.TABLES['untidy'], fadt(3), HPET, MCFG, DMAR, fadt(1)]
     for wide in (True, False):
         place, places, body = 0x200, [], b''
         for one in tables:
@@ -82,7 +83,7 @@ def acpi():
 def acpitable():
     """Each table alone, as it is and to be mended."""
     tables = [(0, one) for one in madt.TABLES.values()]
-    tables += [(1, fadt(revision)) for revision in (1, 3, 5)] + [(2, HPET), (3, MCFG)]
+    tables += [(1, fadt(revision)) for revision in (1, 3, 5)] + [(2, HPET), (3, MCFG), (4, DMAR)]
     nmis = struct.pack('<BBBHB', 4, 6, 255, 0, 1) + struct.pack('<BBHIB3s', 10, 12, 5, 1, 0, b'')
     nmis += struct.pack('<BBHI', 3, 8, 13, 2) + struct.pack('<BBHQ', 5, 12, 0, 1 << 33)
     tables.append((0, table(b'APIC', struct.pack('<II', madt.LOCAL_APIC, 0) + nmis + b'\x7f\2')))
