@@ -47,9 +47,9 @@ static VOID KiReportReady(VOID)
 
 VOID KiBootWork(PVOID Context)
 {
-    PBOOT_INFO BootInfo = Context;
     BOOLEAN Passed = TRUE;
 
+    UNREFERENCED_PARAMETER(Context);
     KiStartLogWriter();
     KiStartDpcThreads();
     ObpInitialize();
@@ -57,7 +57,6 @@ VOID KiBootWork(PVOID Context)
     ExpInitializeWorkers();
     KiFinishTime();
     HalpInitializePci();
-    IopFirmwareIsEfi = BootInfo->Efi;
     IopInitialize();
     KiReportReady();
 

@@ -8,6 +8,7 @@
  * KiApplicationProcessorStartup. Port 0x80 shows the number of the step that is running.
  */
 #include <arch/hal.h>
+#include <iop.h>
 #include <mi.h>
 
 #include "clock.h"
@@ -68,8 +69,11 @@ static VOID KiStepOptions(VOID)
 #endif
 }
 
+/* Devices first: what still writes to memory must stop before that memory has owners. */
 static VOID KiStepMemory(VOID)
 {
+    HalpProbePci();
+    IopPciSilence(KiBootInfo->Efi);
     ArchInitializeMemory(KiBootInfo);
     ArchCloseBootPages(KiBootInfo);
     MiInitializeMemory(KiBootInfo);

@@ -79,6 +79,10 @@ static VOID HalpParseTable(PVOID Table, ULONG Length)
         Problem = HalpAcpiParseMcfg(Table, Length, &HalpAcpi.Mcfg);
         HalpAcpi.HaveMcfg = Problem == NULL;
     }
+    else if (RtlEqualMemory(Signature, "DMAR", 4) && !HalpAcpi.X2ApicOptOut)
+    {
+        Problem = HalpAcpiParseDmar(Table, Length, &HalpAcpi.X2ApicOptOut);
+    }
     if (Problem != NULL)
     {
         KiLog(KiLogWarning, "ACPI: %.4s: %s", Signature, Problem);

@@ -19,6 +19,10 @@
 struct _KI_PROCESSOR;
 VOID ArchInitializeProcessor(struct _KI_PROCESSOR *Processor, PVOID IstStacks[ARCH_IST_STACKS]);
 VOID ArchInitializeBootProcessor(struct _KI_PROCESSOR *Processor, PVOID IstStacks[ARCH_IST_STACKS]);
+/* Notes which processor this is (family, model, stepping, microcode, TSC adjustment), itself; and
+ * logs what Count of them have noted, those unlike the first as warnings. */
+VOID ArchRecordProcessor(ULONG Index, ULONG ApicId);
+VOID ArchReportProcessors(ULONG Count);
 /* An AP's features, checked against the others', and its control registers. */
 VOID ArchInitializeFeatures(VOID);
 /* Replaces the exception stacks of a processor; this one's own, or one that has not started. */
@@ -170,6 +174,9 @@ ULONG64 HalpReadCmosTime(VOID);
 /* Reads or writes 1, 2 or 4 bytes, aligned; all ones if there is nothing. Any IRQL. */
 ULONG HalpPciRead(ULONG Bus, ULONG Device, ULONG Function, ULONG Offset, ULONG Size);
 VOID HalpPciWrite(ULONG Bus, ULONG Device, ULONG Function, ULONG Offset, ULONG Size, ULONG Value);
+/* Finds the configuration ports, which need no table and no memory; then the memory window too. Boot
+ * processor, once each, in this order. */
+VOID HalpProbePci(VOID);
 VOID HalpInitializePci(VOID);
 
 /*
