@@ -23,6 +23,8 @@
          "dpc.c: dequeued after it ran")                                                           \
     Twin(KiTwinDpcFlagUnlocked, "dpc-flag-unlocked",                                               \
          "dpc.c: the request flag is cleared outside the lock")                                    \
+    Twin(KiTwinStopPageWaits, "stop-page-waits",                                                   \
+         "stoppage.c: no page while a stopped processor holds the log's flag")                     \
     Twin(KiTwinFlushNoThreads, "flush-ordinary-only",                                              \
          "dpcflush.c: no marker in the threaded queues")                                           \
     Twin(KiTwinCallHereOnly, "call-dpc-here-only",                                                 \
