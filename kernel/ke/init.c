@@ -8,9 +8,11 @@
  * KiApplicationProcessorStartup. Port 0x80 shows the number of the step that is running.
  */
 #include <arch/hal.h>
+#include <arch/mmu.h>
 #include <mi.h>
 
 #include "clock.h"
+#include "keep.h"
 #include "log.h"
 #include "start.h"
 #include "trap.h"
@@ -73,6 +75,7 @@ static VOID KiStepMemory(VOID)
     ArchInitializeMemory(KiBootInfo);
     ArchCloseBootPages(KiBootInfo);
     MiInitializeMemory(KiBootInfo);
+    KiOpenKeptLog(KiBootInfo->KeptLog != 0 ? ArchPhysicalToVirtual(KiBootInfo->KeptLog) : NULL);
 }
 
 static VOID KiStepFirmware(VOID)

@@ -5,6 +5,7 @@
  * PURPOSE
  *   A line may be logged from an ISR, under any lock, at any IRQL, without waiting; and it takes a
  *   UART 87 microseconds a character to say it. So saying it is somebody else's business, later.
+ *   Should there be no later, the line lies in the kept log already (keep.c).
  *
  * HOW IT WORKS
  *   A ring of slots, each with a sequence number (D. Vyukov's bounded queue, one consumer). For the
@@ -36,6 +37,7 @@
 #include <io.h>
 #include <mi.h>
 
+#include "keep.h"
 #include "scheduler.h"
 
 #define LOG_SLOTS KI_LOG_CAPACITY /* a power of two */
@@ -111,10 +113,32 @@ static VOID KiPutLine(ULONG64 Time, ULONG Processor, KIRQL Irql, KI_LOG_LEVEL Le
 static VOID KiPutAtOnce(KI_LOG_LEVEL Level, PCSTR Format, va_list Arguments)
 {
     CHAR Text[LOG_LONGEST_TEXT];
+    ULONG64 Time = KeQueryInterruptTime();
+    ULONG Processor = KeGetCurrentProcessorIndex();
 
     RtlStringCbVPrintfA(Text, sizeof(Text), Format, Arguments);
-    KiPutLine(KeQueryInterruptTime(), KeGetCurrentProcessorIndex(), KeGetCurrentIrql(), Level,
-              Text);
+    KiKeepLine((ULONG64)KiLogHead, Time, Processor, KeGetCurrentIrql(), (UCHAR)Level, Text);
+    KiLogTail = ++KiLogHead; /* positions go on, for the kept lines */
+    KiPutLine(Time, Processor, KeGetCurrentIrql(), Level, Text);
+}
+
+/* What is written for the reader is kept too. */
+static VOID KiKeepSlotText(const KI_LOG_SLOT *Slot, LONG64 Position)
+{
+    KiKeepLine((ULONG64)Position, Slot->Time, Slot->Processor, Slot->Irql, Slot->Level, Slot->Text);
+}
+
+LONG64 KiLogPosition(VOID)
+{
+    return ReadAcquire64(&KiLogHead);
+}
+
+VOID KiKeepEarlierLines(LONG64 End)
+{
+    for (LONG64 Position = 0; Position < End && Position < LOG_SLOTS; Position++)
+    {
+        KiKeepSlotText(&KiLogRing[Position], Position);
+    }
 }
 
 /* Into the ring, or among the lost. Irql: the caller's. */
@@ -133,6 +157,7 @@ static VOID KiStoreLine(KI_LOG_LEVEL Level, KIRQL Irql, PCSTR Format, va_list Ar
     Slot->Irql = Irql;
     Slot->Level = (UCHAR)Level;
     RtlStringCbVPrintfA(Slot->Text, sizeof(Slot->Text), Format, Arguments);
+    KiKeepSlotText(Slot, Position);
     WriteRelease64(&Slot->Sequence, Position + 1); /* pairs with: KiReadSlot */
 }
 

@@ -201,8 +201,24 @@ VOID HalpDebugExit(ULONG Code);
 #define HALP_EXIT_BUGCHECK 0x12
 #define HALP_EXIT_UNSUPPORTED 0x13
 
-VOID HalpReboot(VOID);
-VOID HalpPowerOff(VOID);
+/* Switches the machine off by ACPI's soft-off. Returns only if that failed, after at most 8 s, with
+ * the reason; the obstacle is the part of it that is known beforehand, or NULL. Any IRQL. */
+PCSTR HalpPowerOff(VOID);
+PCSTR HalpPowerOffObstacle(VOID);
+
+/* The reset ladder, in the order of options.h's reset=: a rung's name; why it cannot be tried, or
+ * NULL; trying it, which returns if the machine still runs half a second later. Any IRQL. */
+typedef enum _HALP_RUNG
+{
+    HalpRungAcpi,
+    HalpRungCf9,
+    HalpRungKeyboard,
+    HalpRungFault,
+    HalpRungs
+} HALP_RUNG;
+PCSTR HalpRungName(HALP_RUNG Rung);
+PCSTR HalpRungProblem(HALP_RUNG Rung);
+VOID HalpReset(HALP_RUNG Rung);
 DECLSPEC_NORETURN VOID HalpHalt(VOID);
 
 /* "TCG", "KVM", ... or "bare metal", and the processor's name. */
