@@ -19,7 +19,7 @@ endif
 DBG := $(if $(filter checked,$(BUILD)),1,0)
 
 INCLUDES := -Ikernel/include -Iboot/include -Iarch/x86_64/include -Iarch/x86_64/hal -Ikernel/ke \
-    -Ikernel/mm -Ikernel/io -Ikernel/ex -Ikernel/ob -Ikernel/ps -Idrivers/include
+    -Ikernel/mm -Ikernel/io -Ikernel/ex -Ikernel/ob -Ikernel/ps -Ikernel/kd -Idrivers/include
 
 CFLAGS := -std=gnu11 -O2 -g -DDBG=$(DBG) $(INCLUDES) \
     -ffreestanding -nostdinc -isystem $(shell $(CC) -print-file-name=include) \

@@ -6,6 +6,7 @@
 #include <arch/hal.h>
 #include <arch/mmu.h>
 #include <iop.h>
+#include <kdp.h>
 #include <mi.h>
 #include <obp.h>
 #include <psp.h>
@@ -74,4 +75,5 @@ VOID KiBootWork(PVOID Context)
         KiLogFlush();
         KiExit(Passed ? HALP_EXIT_PASSED : HALP_EXIT_FAILED);
     }
+    KdpStartReader();
 }

@@ -531,7 +531,8 @@ typedef enum _KI_LOG_LEVEL
     KiLogError,
     KiLogWarning,
     KiLogInfo,
-    KiLogTrace
+    KiLogTrace,
+    KiLogUnformatted /* KiLogRaw's alone */
 } KI_LOG_LEVEL;
 
 /* One line to the log. Any IRQL, any context but an NMI's. */

@@ -92,6 +92,21 @@ static PKI_LOG_SLOT KiDrawSlot(LONG64 *Position)
     }
 }
 
+/* What KiLogRaw was given goes out as it is; a line that comes when it has not ended yet begins on
+ * a new one. The holder of KiLogDraining. */
+static BOOLEAN KiLogMidLine;
+
+static VOID KiPutRaw(PCSTR Text)
+{
+    SIZE_T Length = strlen(Text);
+
+    if (Length != 0)
+    {
+        HalpSerialWrite(0, Text, Length);
+        KiLogMidLine = Text[Length - 1] != '\n';
+    }
+}
+
 /* One line to the port, from where and when it was logged. */
 static VOID KiPutLine(ULONG64 Time, ULONG Processor, KIRQL Irql, KI_LOG_LEVEL Level, PCSTR Text)
 {
@@ -99,6 +114,15 @@ static VOID KiPutLine(ULONG64 Time, ULONG Processor, KIRQL Irql, KI_LOG_LEVEL Le
     CHAR Line[LOG_LONGEST_TEXT + 48];
     SIZE_T Length;
 
+    if (Level == KiLogUnformatted)
+    {
+        KiPutRaw(Text);
+        return;
+    }
+    if (KiLogMidLine)
+    {
+        KiPutRaw("\n");
+    }
     RtlStringCbPrintfA(Line, sizeof(Line), "%5llu.%06llu %2u/%x%c %s\n", Time / 10000000,
                        Time / 10 % 1000000, Processor, Irql, Marks[Level], Text);
     Length = strlen(Line);
@@ -125,7 +149,11 @@ static VOID KiPutAtOnce(KI_LOG_LEVEL Level, PCSTR Format, va_list Arguments)
 /* What is written for the reader is kept too. */
 static VOID KiKeepSlotText(const KI_LOG_SLOT *Slot, LONG64 Position)
 {
-    KiKeepLine((ULONG64)Position, Slot->Time, Slot->Processor, Slot->Irql, Slot->Level, Slot->Text);
+    if (Slot->Level != KiLogUnformatted)
+    {
+        KiKeepLine((ULONG64)Position, Slot->Time, Slot->Processor, Slot->Irql, Slot->Level,
+                   Slot->Text);
+    }
 }
 
 LONG64 KiLogPosition(VOID)
@@ -165,7 +193,7 @@ VOID KiLogV(KI_LOG_LEVEL Level, PCSTR Format, va_list Arguments)
 {
     KIRQL OldIrql;
 
-    if ((ULONG)Level > KiOptions.LogLevel)
+    if ((ULONG)Level > KiOptions.LogLevel && Level != KiLogUnformatted)
     {
         return;
     }
@@ -194,6 +222,18 @@ VOID KiLog(KI_LOG_LEVEL Level, PCSTR Format, ...)
     va_start(Arguments, Format);
     KiLogV(Level, Format, Arguments);
     va_end(Arguments);
+}
+
+VOID KiLogRaw(PCSTR Text)
+{
+    for (SIZE_T Length = strlen(Text); Length != 0;)
+    {
+        SIZE_T Part = Length < LOG_TEXT_SIZE - 1 ? Length : LOG_TEXT_SIZE - 1;
+
+        KiLog(KiLogUnformatted, "%.*s", (int)Part, Text);
+        Text += Part;
+        Length -= Part;
+    }
 }
 
 static VOID KiPutSlot(PKI_LOG_SLOT Slot)

@@ -15,6 +15,9 @@ VOID KiLogV(KI_LOG_LEVEL Level, PCSTR Format, va_list Arguments);
 /* How many lines the ring holds. */
 #define KI_LOG_CAPACITY 1024u
 
+/* Text as it is, between the log's lines: for a console. It is not kept. Any IRQL. */
+VOID KiLogRaw(PCSTR Text);
+
 /* The position that the next line will get. */
 LONG64 KiLogPosition(VOID);
 

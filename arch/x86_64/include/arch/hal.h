@@ -194,6 +194,17 @@ BOOLEAN HalpSerialPresent(ULONG Port);
 VOID HalpSerialWrite(ULONG Port, PCSTR Text, SIZE_T Length);
 VOID HalpInitializeSerial(VOID);
 
+/* Lets a port interrupt when characters come; the next one, or FALSE if there is none. Any IRQL. */
+VOID HalpSerialEnableReceive(ULONG Port);
+BOOLEAN HalpSerialRead(ULONG Port, PUCHAR Byte);
+
+/* The keyboard: looks for it and sets it up, saying what there is, in 4 s at most; FALSE if there is
+ * no controller. PASSIVE_LEVEL. Enabling its interrupt drops what has been typed; FALSE if it takes
+ * no command. The next byte of its scan codes, of set 1, or FALSE if there is none: any IRQL. */
+BOOLEAN HalpStartKeyboard(VOID);
+BOOLEAN HalpEnableKeyboard(VOID);
+BOOLEAN HalpReadKeyboard(PUCHAR Byte);
+
 /* Ends the emulator with that status byte if it has isa-debug-exit; returns if it has not. */
 VOID HalpDebugExit(ULONG Code);
 #define HALP_EXIT_PASSED 0x10
