@@ -340,24 +340,3 @@ VOID KiAssertionFailed(PCSTR Condition, PCSTR File, ULONG Line, ULONG_PTR Value1
           Line);
     KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, KI_ASSERTION_FAILED, Value1, Value2, Line);
 }
-
-VOID KiExit(ULONG Code)
-{
-    switch (KiOptions.Exit)
-    {
-    case KiExitDebug:
-        HalpDebugExit(Code);
-        KiLog(KiLogError, "exit=debug: this machine has no isa-debug-exit port; halted");
-        break;
-    case KiExitPowerOff:
-        HalpPowerOff();
-        break;
-    case KiExitReboot:
-        HalpReboot();
-        break;
-    default:
-        break;
-    }
-    KiLogDrain();
-    HalpHalt();
-}

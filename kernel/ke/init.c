@@ -9,11 +9,13 @@
  * is running; what a step has logged is put out before the next one begins.
  */
 #include <arch/hal.h>
+#include <arch/mmu.h>
 #include <iop.h>
 #include <kd.h>
 #include <mi.h>
 
 #include "clock.h"
+#include "keep.h"
 #include "log.h"
 #include "start.h"
 #include "trap.h"
@@ -79,6 +81,7 @@ static VOID KiStepMemory(VOID)
     ArchCloseBootPages(KiBootInfo);
     MiInitializeMemory(KiBootInfo);
     KdpMapScreen();
+    KiOpenKeptLog(KiBootInfo->KeptLog != 0 ? ArchPhysicalToVirtual(KiBootInfo->KeptLog) : NULL);
 }
 
 static VOID KiStepFirmware(VOID)

@@ -537,7 +537,8 @@ typedef enum _KI_LOG_LEVEL
     KiLogError,
     KiLogWarning,
     KiLogInfo,
-    KiLogTrace
+    KiLogTrace,
+    KiLogUnformatted /* KiLogRaw's alone */
 } KI_LOG_LEVEL;
 
 /* One line to the log. Any IRQL, any context but an NMI's. */
@@ -570,5 +571,11 @@ VOID KiStrayInterrupt(ULONG Vector);
 DECLSPEC_NORETURN VOID KiBugCheckFrame(ULONG Code, ULONG_PTR Parameter1, ULONG_PTR Parameter2,
                                        ULONG_PTR Parameter3, ULONG_PTR Parameter4,
                                        PKTRAP_FRAME Frame);
-/* How the run ends, by the exit= option: Code is one of HALP_EXIT_... */
+
+/* ------------------------------------------------------------------ The end (exit.c). */
+
+/* How the run ends, by the options exit= and, after a bug check, panic=: Code is one of
+ * HALP_EXIT_... Any IRQL; at PASSIVE_LEVEL what was logged is put out first. */
 DECLSPEC_NORETURN VOID KiExit(ULONG Code);
+/* The same by the caller's choice. KiExitNone halts; Code is for KiExitDebug. */
+DECLSPEC_NORETURN VOID KiEndRun(KI_EXIT How, ULONG Code);

@@ -8,6 +8,7 @@
     Suite(KtProcessorSuite)                                                                        \
     Suite(KtTimeSuite)                                                                             \
     Suite(KtLogSuite)                                                                              \
+    Suite(KtKeepSuite)                                                                             \
     Suite(KtIrqlSuite)                                                                             \
     Suite(KtIrqlContractSuite)                                                                     \
     Suite(KtIrqlVectorSuite)                                                                       \
@@ -69,6 +70,7 @@
     Suite(KtTortureMixSuite)                                                                       \
     Suite(KtWireSuite)                                                                             \
     Suite(KtIdleSuite)                                                                             \
+    Suite(KtHangSuite)                                                                             \
     Suite(KtDeathSuite)                                                                            \
     Suite(KtDeathStacksSuite)                                                                      \
     Suite(KtDeathWatchdogSuite)                                                                    \
