@@ -59,6 +59,7 @@ VOID KiBootWork(PVOID Context)
     HalpInitializePci();
     IopFirmwareIsEfi = BootInfo->Efi;
     IopInitialize();
+    MiProtectKernel();
     KiReportReady();
 
     if (KiOptions.Test[0] != '\0')

@@ -56,6 +56,8 @@
     Suite(KtMemorySuite)                                                                           \
     Suite(KtPoolSuite)                                                                             \
     Suite(KtSpaceSuite)                                                                            \
+    Suite(KtProtectSuite)                                                                          \
+    Suite(KtProtectStacksSuite)                                                                    \
     Suite(KtObjectSuite)                                                                           \
     Suite(KtHandleSuite)                                                                           \
     Suite(KtThreadObjectSuite)                                                                     \
@@ -72,7 +74,8 @@
     Suite(KtDeathStacksSuite)                                                                      \
     Suite(KtDeathWatchdogSuite)                                                                    \
     Suite(KtDeathObjectSuite)                                                                      \
-    Suite(KtDeathExtendedStateSuite)
+    Suite(KtDeathExtendedStateSuite)                                                               \
+    Suite(KtDeathProtectSuite)
 
 /* clang-format on */
 

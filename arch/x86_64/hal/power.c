@@ -33,7 +33,7 @@ VOID HalpHalt(VOID)
 }
 
 /* The reset register, if it lies in memory: mapped at start-up, for a bug check takes no locks. */
-static volatile UCHAR *HalpResetRegister;
+static volatile UCHAR *HalpResetRegister KI_RO_AFTER_INIT;
 
 VOID HalpPrepareReset(VOID)
 {
