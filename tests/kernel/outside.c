@@ -248,6 +248,7 @@ static VOID BusyUntilEnd(VOID)
     Interrupt = KtConnect(BusyVector, BUSY_IRQL, NULL, Latched, FALSE, BusyIsr, NULL);
     KT_REQUIRE(Interrupt != NULL, "vector %02x", BusyVector);
     KtOpenDesk();
+    KtConnectEdus();
     StartBusy();
     KeepDesk();
     WriteRelease(&BusyOver, TRUE);
@@ -256,6 +257,7 @@ static VOID BusyUntilEnd(VOID)
         KtJoinThread(&Busy[Index].Thread);
     }
     KeSetPriorityThread(KeGetCurrentThread(), Old);
+    KtDisconnectEdus();
     IoDisconnectInterrupt(Interrupt);
     if (!KtHasFailed())
     {
