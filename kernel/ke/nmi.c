@@ -13,8 +13,9 @@
  *
  * LOCKS AND IRQL
  *   None. An NMI can come between any two instructions of this processor, also of those that hold
- *   the log's slot or a lock, so its handler neither logs nor locks, and lowers no IRQL: that would
- *   serve what is due on the NMI's stack, where the next NMI would write over it.
+ *   the log's slot or a lock, so its handler neither logs nor locks, lowers no IRQL and lets no
+ *   interrupt in: what is due would be served on the NMI's stack, perhaps by another thread, and
+ *   the next NMI would write over it.
  *
  * ORDERING
  *   All of it is the processor's own. A report that an NMI interrupts may show the place of the
@@ -36,9 +37,11 @@ VOID KiNoteNmi(PKTRAP_FRAME Frame)
 
     Prcb->NmiRip = Frame->Rip;
     Prcb->NmiIrql = (KIRQL)Frame->PreviousIrql;
-    if (KI_TWIN(KiTwinNmiReportsItself))
+    if (KI_TWIN(KiTwinNmiEnables))
     {
-        KiLog(KiLogWarning, "NMI: %llu on this CPU so far", Prcb->NmiCount);
+        _enable();
+        KI_TWIN_DELAY(KiTwinNmiEnables);
+        _disable();
     }
     if (KiOptions.Nmi == KiNmiPanic)
     {

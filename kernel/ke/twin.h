@@ -161,8 +161,8 @@
          "ipi.c: a request stays where a second interrupt finds it")                               \
     Twin(KiTwinStormNotMasked, "storm-not-masked",                                                 \
          "interrupt.c: a line that nobody claims stays open")                                      \
-    Twin(KiTwinNmiReportsItself, "nmi-reports-itself",                                             \
-         "nmi.c: the handler logs")
+    Twin(KiTwinNmiEnables, "nmi-enables",                                                          \
+         "nmi.c: the handler lets interrupts in")
 /* clang-format on */
 
 #define KI_TWIN_SYMBOL(Symbol, Name, What) Symbol,

@@ -40,7 +40,7 @@ def unclaimed(guest, out):
 def exceptions(guest, out):
     """Row 2: 0x10 to 0x1E as interrupts, so without error codes: told from exceptions, counted."""
     guest.desk()
-    for _ in range(10):
+    for _ in range(3):
         count_all(guest, out, 'exceptions/counted', range(0x10, APC))
     guest.end_test()
     guest.finish()
