@@ -371,7 +371,7 @@ typedef struct DECLSPEC_ALIGN(64) _KPRCB
     ULONG64 NmiReportTime; /* interrupt time of it                                 */
     KIRQL NmiIrql;         /* as NmiRip                                            */
     ULONG64
-        ErrorPollTime;  /* interrupt time of the next look at the machine-check banks: its clock */
+    ErrorPollTime;      /* interrupt time of the next look at the machine-check banks: its clock */
     ULONG64 ClockSeen;  /* interrupt time at its last clock interrupt           */
     ULONG64 ClockGaps;  /* clock interrupts that came late by a second or more  */
     ULONG64 ClockSteps; /* clock interrupts that found the time gone back       */

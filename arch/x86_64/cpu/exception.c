@@ -4,8 +4,8 @@
  *
  * Every exception is somebody's mistake and ends in the bug check that Microsoft's reference gives
  * it. The exceptions to that: NMIs (they freeze a processor during a bug check, or are counted),
- * machine checks that were corrected, the spurious interrupt, and vectors 0x10..0x1E when they were sent as interrupts - the in-service
- * bit tells, for a real exception never sets it.
+ * machine checks that were corrected, the spurious interrupt, and vectors 0x10..0x1E when they were
+ * sent as interrupts - the in-service bit tells, for a real exception never sets it.
  */
 #include "cpu.h"
 
