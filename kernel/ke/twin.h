@@ -207,7 +207,17 @@
     Twin(KiTwinProtectNoShootdown, "protect-no-shootdown",                                         \
          "protect.c: other processors keep the old rights")                                        \
     Twin(KiTwinStackNoGuard, "stack-no-guard",                                                     \
-         "mm/stack.c: the pages around a stack are mapped")
+         "mm/stack.c: the pages around a stack are mapped")                                        \
+    Twin(KiTwinSpuriousEoi, "spurious-eoi",                                                        \
+         "trap.c: an EOI for what is not in service")                                              \
+    Twin(KiTwinStrayNoEoi, "stray-no-eoi",                                                         \
+         "trap.c: no EOI for a stray that is in service")                                          \
+    Twin(KiTwinIpiTwice, "ipi-twice",                                                              \
+         "ipi.c: a request stays where a second interrupt finds it")                               \
+    Twin(KiTwinStormNotMasked, "storm-not-masked",                                                 \
+         "interrupt.c: a line that nobody claims stays open")                                      \
+    Twin(KiTwinNmiEnables, "nmi-enables",                                                          \
+         "nmi.c: the handler lets interrupts in")
 /* clang-format on */
 
 #define KI_TWIN_SYMBOL(Symbol, Name, What) Symbol,
