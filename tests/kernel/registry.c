@@ -67,6 +67,7 @@
     Suite(KtTortureSchedulerSuite)                                                                 \
     Suite(KtTortureMixSuite)                                                                       \
     Suite(KtWireSuite)                                                                             \
+    Suite(KtOutsideSuite)                                                                          \
     Suite(KtIdleSuite)                                                                             \
     Suite(KtDeathSuite)                                                                            \
     Suite(KtDeathStacksSuite)                                                                      \

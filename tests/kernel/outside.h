@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * outside.h - the desk: one page where a test in here and a scenario out there meet.
+ *
+ * The host finds it by the log ("outside: desk at ADDRESS") and reads and writes it as physical
+ * memory while we run. tests/harness/outside.py has the same layout.
+ */
+#pragma once
+
+#include "kt.h"
+
+#define OUTSIDE_MAGIC 0x4B5345444C54494Eull
+#define OUTSIDE_PROCESSORS 32 /* records that fit the page */
+
+/* Wishes. */
+#define OUTSIDE_NOTHING 0u
+#define OUTSIDE_END 1u
+
+/* What a processor counts; copied here when the host asks. */
+typedef struct _OUTSIDE_RECORD
+{
+    ULONG64 Turns;
+    ULONG64 Dpcs;
+    ULONG64 Timers;
+    ULONG64 Interrupts;
+    ULONG64 Spurious;
+    ULONG64 Unclaimed;
+    ULONG64 Nmis;
+    ULONG64 ApicErrors;
+    ULONG64 Clocks;
+    ULONG64 Ipis;
+    ULONG64 Switches;
+    ULONG64 Storms; /* of all lines, in the first record */
+} OUTSIDE_RECORD, *POUTSIDE_RECORD;
+
+typedef struct DECLSPEC_ALIGN(4096) _OUTSIDE_DESK
+{
+    volatile ULONG64 Magic; /* the test, last of all */
+    ULONG Processors;
+    ULONG State;
+    volatile ULONG Wish;           /* the host, after Argument                            */
+    volatile ULONG Argument;       /* the host                                            */
+    volatile ULONG Asked;          /* the host: a question's number                       */
+    volatile ULONG Answered;       /* the test: the number, once the records are newer    */
+    UCHAR Owned[VECTOR_COUNT / 8]; /* bits of the vectors that have an owner        */
+    UCHAR Unused[64];
+    OUTSIDE_RECORD Records[OUTSIDE_PROCESSORS];
+} OUTSIDE_DESK, *POUTSIDE_DESK;
+
+C_ASSERT(FIELD_OFFSET(OUTSIDE_DESK, Wish) == 16 && FIELD_OFFSET(OUTSIDE_DESK, Owned) == 32 &&
+         FIELD_OFFSET(OUTSIDE_DESK, Records) == 128 && sizeof(OUTSIDE_DESK) == 4096);
+
+extern OUTSIDE_DESK KtDesk;
+
+/* Opens the desk: owned vectors, magic, the line in the log. PASSIVE_LEVEL. */
+VOID KtOpenDesk(VOID);
+/* Answers the question that was put, if there is one. Fill may be NULL: it adds what only the test
+ * knows to each processor's record. PASSIVE_LEVEL. */
+VOID KtAnswer(VOID (*Fill)(ULONG Processor, POUTSIDE_RECORD Record));
