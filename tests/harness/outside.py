@@ -38,19 +38,19 @@ class Failure(Exception):
 class Scenario:
     """A function, and the guest that it wants."""
 
-    def __init__(self, function, test, append, extra, serial):
+    def __init__(self, function, test, append, extra, serial, net):
         self.function, self.test, self.append = function, test, append
-        self.extra, self.serial = extra, serial
+        self.extra, self.serial, self.net = extra, serial, net
 
 
-def scenario(name, test='outside/busy', append='', extra='', serial=None):
+def scenario(name, test='outside/busy', append='', extra='', serial=None, net='user'):
     """Makes a function a scenario. test: what the guest runs meanwhile, '' for nothing; append:
     more kernel options; extra: more QEMU arguments; serial: (COM1, COM2) as -serial takes them, for
-    a guest whose log and results do not go to files."""
+    a guest whose log and results do not go to files; net: peer for a ping.Peer at machine.port."""
     def register(function):
         if name in SCENARIOS:
             raise SystemExit('two scenarios are named ' + name)
-        SCENARIOS[name] = Scenario(function, test, append, extra, serial)
+        SCENARIOS[name] = Scenario(function, test, append, extra, serial, net)
         return function
     return register
 

@@ -172,6 +172,10 @@ static VOID FillBusy(ULONG Processor, POUTSIDE_RECORD Record)
     Record->Timers = (ULONG64)Busy[Processor].TimerRuns;
     Record->Interrupts = (ULONG64)Busy[Processor].Isrs;
     Record->Ipis = (ULONG64)BusyCalls;
+    if (Processor == 0)
+    {
+        KtFillNicDesk();
+    }
 }
 
 static VOID StartBusy(VOID)
@@ -247,6 +251,7 @@ static VOID BusyUntilEnd(VOID)
     BusyVector = KtUnusedVector(BUSY_IRQL, 0);
     Interrupt = KtConnect(BusyVector, BUSY_IRQL, NULL, Latched, FALSE, BusyIsr, NULL);
     KT_REQUIRE(Interrupt != NULL, "vector %02x", BusyVector);
+    KtOpenNicDesk();
     KtOpenDesk();
     StartBusy();
     KeepDesk();
@@ -259,6 +264,7 @@ static VOID BusyUntilEnd(VOID)
     IoDisconnectInterrupt(Interrupt);
     if (!KtHasFailed())
     {
+        KtCloseNicDesk();
         CheckBooks();
         KtParallel(CheckApic, NULL);
     }

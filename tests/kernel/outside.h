@@ -57,3 +57,9 @@ VOID KtOpenDesk(VOID);
 /* Answers the question that was put, if there is one. Fill may be NULL: it adds what only the test
  * knows to each processor's record. PASSIVE_LEVEL. */
 VOID KtAnswer(VOID (*Fill)(ULONG Processor, POUTSIDE_RECORD Record));
+
+/* The network card's counters, as text on a page of its own (outsidenic.c); nothing without a card.
+ * Close checks its books. PASSIVE_LEVEL. */
+VOID KtOpenNicDesk(VOID);
+VOID KtFillNicDesk(VOID);
+VOID KtCloseNicDesk(VOID);
