@@ -361,7 +361,7 @@ VOID E1000DetachDevice(PDEVICE_OBJECT DeviceObject, PVOID Context)
         E1000StopDevice(Extension);
         Extension->Detached = TRUE;
         DbgPrintEx(DPFLTR_IHVNETWORK_ID, DPFLTR_WARNING_LEVEL,
-                   "e1000: detached: interrupt disconnected, memory given back\n");
+                   "e1000: detached: its interrupt is disconnected\n");
     }
     KeReleaseMutex(&Extension->ControlMutex, FALSE);
 

@@ -25,12 +25,13 @@
  *       a frame in memory, or a link that changed   the interrupt is lost: the timer reads the
  *                                                   causes and queues the DPC, which goes on as if
  *                                                   it had come
- *       the receiver elsewhere than the driver      the rings are set up afresh, with at most one
+ *       RDH elsewhere than the driver               the rings are set up afresh, with at most one
  *       frames in flight, and TDH does not move     reset a second
  *
  *   If the DPC was queued all the time, just not run, nothing is lost: KeInsertQueueDpc says FALSE.
  *   Registers that say what the driver never wrote, or a position outside the ring, need no second
- *   look. All ones, or an empty slot, mean that the device is gone.
+ *   look. Nor does a frame in the ring while there is none where the driver expects the next, since
+ *   the device fills it in order. All ones, or an empty slot, mean that the device is gone.
  *
  *       (watching) -> (polling)    after E1000_LOSSES_TO_POLL losses with no interrupt between
  *
@@ -126,8 +127,29 @@ VOID E1000PauseReceive(PE1000_EXTENSION Extension)
     E1000SetTimer(Extension, E1000_POLL_BUSY_MS, 0);
 }
 
-/* What is certainly wrong with the ring registers, or NULL. */
-static PCSTR E1000RegisterComplaint(PE1000_EXTENSION Extension, ULONG RxHead, ULONG TxHead)
+static BOOLEAN E1000FrameWaitsAt(PE1000_EXTENSION Extension, ULONG Index)
+{
+    /* pairs with: the device's write-back. */
+    return (ReadAcquire64(&Extension->Shared->RxRing[Index & E1000_RING_MASK].Result) &
+            E1000_RX_DD) != 0;
+}
+
+/* A frame somewhere, but not where the next is expected? Looked for backwards: the device goes
+ * forwards, so whatever it has filled after RxNext is seen after RxNext is. */
+static BOOLEAN E1000FrameStrays(PE1000_EXTENSION Extension)
+{
+    for (ULONG Distance = 1; Distance < E1000_RING_SIZE; Distance++)
+    {
+        if (E1000FrameWaitsAt(Extension, Extension->RxNext - Distance))
+        {
+            return !E1000FrameWaitsAt(Extension, Extension->RxNext);
+        }
+    }
+    return FALSE;
+}
+
+/* What is certainly wrong with the rings, or NULL. */
+static PCSTR E1000RingComplaint(PE1000_EXTENSION Extension, ULONG RxHead, ULONG TxHead)
 {
     ULONG RxTail = (Extension->RxNext - Extension->RxUnreturned - 1) & E1000_RING_MASK;
 
@@ -147,20 +169,18 @@ static PCSTR E1000RegisterComplaint(PE1000_EXTENSION Extension, ULONG RxHead, UL
     {
         return "transmit tail elsewhere";
     }
+    if (E1000FrameStrays(Extension))
+    {
+        return "receiver out of step";
+    }
     return NULL;
-}
-
-static BOOLEAN E1000FrameWaits(PE1000_EXTENSION Extension)
-{
-    return (ReadAcquire64(&Extension->Shared->RxRing[Extension->RxNext].Result) & E1000_RX_DD) != 0;
 }
 
 /* One look, without consequences. */
 static VOID E1000Look(PE1000_EXTENSION Extension, ULONG Status, ULONG RxHead, ULONG TxHead,
                       E1000_LOOK *Look)
 {
-    ULONG Behind = (Extension->RxNext - 1) & E1000_RING_MASK;
-    BOOLEAN FrameWaits = E1000FrameWaits(Extension);
+    BOOLEAN FrameWaits = E1000FrameWaitsAt(Extension, Extension->RxNext);
     BOOLEAN LinkUp = (Status & E1000_STATUS_LU) != 0;
     KIRQL OldIrql = E1000LockArea(Extension);
 
@@ -171,10 +191,7 @@ static VOID E1000Look(PE1000_EXTENSION Extension, ULONG Status, ULONG RxHead, UL
     Look->TxClean = Extension->TxClean;
     Look->TxHead = TxHead;
     Look->Unannounced = FrameWaits || LinkUp != Extension->LinkUp;
-    /* The driver empties a descriptor before it goes on to the next. */
-    Look->OutOfStep = !FrameWaits &&
-                      (RxHead != Extension->RxNext ||
-                       ReadNoFence64(&Extension->Shared->RxRing[Behind].Result) != 0);
+    Look->OutOfStep = !FrameWaits && RxHead != Extension->RxNext;
     Look->TxWaiting = Extension->TxClean != Extension->TxFlushed;
     Look->Valid = TRUE;
 }
@@ -249,7 +266,7 @@ static BOOLEAN E1000Compare(PE1000_EXTENSION Extension, const E1000_LOOK *Last,
         {
             return TRUE;
         }
-        E1000ResetRings(Extension, "receiver out of step");
+        E1000ResetRings(Extension, "receive head elsewhere");
     }
     else if (Look->TxWaiting && Last->Valid && Last->TxWaiting && Last->TxClean == Look->TxClean &&
              Last->TxHead == Look->TxHead)
@@ -282,7 +299,7 @@ static VOID E1000Watch(PE1000_EXTENSION Extension, ULONG64 Now)
     }
 
     E1000ReclaimTransmit(Extension);
-    Complaint = E1000RegisterComplaint(Extension, RxHead, TxHead);
+    Complaint = E1000RingComplaint(Extension, RxHead, TxHead);
     if (Complaint != NULL)
     {
         E1000ResetRings(Extension, Complaint);

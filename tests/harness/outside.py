@@ -64,7 +64,7 @@ class Desk:
              'apic_errors', 'clocks', 'ipis', 'switches', 'storms')
     MAGIC = 0x4B5345444C54494E              # 'NITLDESK', little endian
     ASKED, WISH = 24, 16
-    END = 1                                 # a wish
+    NOTHING, END = 0, 1                     # wishes
 
     def __init__(self, probe, address):
         self.probe, self.address = probe, address

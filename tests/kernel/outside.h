@@ -16,6 +16,9 @@
 #define OUTSIDE_NOTHING 0u
 #define OUTSIDE_END 1u
 
+/* Arguments of OUTSIDE_NOTHING, bits. */
+#define OUTSIDE_SLOW_NIC 0x100u /* the network card's DPC takes a millisecond; checked builds */
+
 /* What a processor counts; copied here when the host asks. */
 typedef struct _OUTSIDE_RECORD
 {

@@ -97,6 +97,23 @@ VOID KtOpenNicDesk(VOID)
           (ULONG64)MmGetPhysicalAddress(NicDesk.Text).QuadPart);
 }
 
+/* As slow as the host wants the driver to be. */
+static VOID ObeyHost(VOID)
+{
+#if DBG
+    static BOOLEAN Slow;
+    BOOLEAN Wanted = (KtDesk.Argument & OUTSIDE_SLOW_NIC) != 0;
+    E1000_DELAY Delay = {.Microseconds = Wanted ? E1000_DELAY_MAXIMUM : 0,
+                         .Seed = (ULONG)KiOptions.Seed};
+
+    if (Wanted != Slow)
+    {
+        Slow = Wanted;
+        KtNicControl(NicDevice, IOCTL_E1000_SET_DELAY, &Delay, sizeof(Delay));
+    }
+#endif
+}
+
 VOID KtFillNicDesk(VOID)
 {
     NET_STATISTICS Net = {0};
@@ -106,6 +123,7 @@ VOID KtFillNicDesk(VOID)
     {
         return;
     }
+    ObeyHost();
     NicLength = 0;
     KtNicQuery(NicDevice, &Statistics);
     SayPort(&Statistics);
