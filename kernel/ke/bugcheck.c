@@ -27,6 +27,7 @@
 #include <arch/hal.h>
 
 #include "expect.h"
+#include "nmi.h"
 #include "symbols.h"
 
 #define NOBODY (-1)
@@ -122,6 +123,10 @@ VOID KiNonMaskableInterrupt(PKTRAP_FRAME Frame)
     if (Owner != NOBODY && Owner != (LONG)KI_CURRENT_PRCB->Index)
     {
         KiFreeze(Frame);
+    }
+    if (Owner == NOBODY)
+    {
+        KiNoteNmi(Frame);
     }
 }
 

@@ -162,7 +162,17 @@
     Twin(KiTwinTicketNoWake, "ticket-no-wake",                                                     \
          "spinlock.h: nobody is woken for his turn")                                               \
     Twin(KiTwinHaltLooksEarly, "halt-looks-early",                                                 \
-         "spinhalt.c: looks at the lock before it says that it halts")
+         "spinhalt.c: looks at the lock before it says that it halts")                             \
+    Twin(KiTwinSpuriousEoi, "spurious-eoi",                                                        \
+         "trap.c: an EOI for what is not in service")                                              \
+    Twin(KiTwinStrayNoEoi, "stray-no-eoi",                                                         \
+         "trap.c: no EOI for a stray that is in service")                                          \
+    Twin(KiTwinIpiTwice, "ipi-twice",                                                              \
+         "ipi.c: a request stays where a second interrupt finds it")                               \
+    Twin(KiTwinStormNotMasked, "storm-not-masked",                                                 \
+         "interrupt.c: a line that nobody claims stays open")                                      \
+    Twin(KiTwinNmiEnables, "nmi-enables",                                                          \
+         "nmi.c: the handler lets interrupts in")
 /* clang-format on */
 
 #define KI_TWIN_SYMBOL(Symbol, Name, What) Symbol,

@@ -26,7 +26,7 @@ import qmp
 import tap
 
 STOP = re.compile(r'\*\*\* STOP: (0x[0-9A-Fa-f]+)')
-DESK = re.compile(r'outside: desk at ([0-9a-f]+)')
+DESK = re.compile(r'outside: desk at ([0-9a-f]+)\.')
 STEP = 0.02                     # seconds between two looks at something
 SCENARIOS = {}
 
@@ -38,19 +38,22 @@ class Failure(Exception):
 class Scenario:
     """A function, and the guest that it wants."""
 
-    def __init__(self, function, test, append, extra, serial, net):
+    def __init__(self, function, test, append, extra, serial, before, net):
         self.function, self.test, self.append = function, test, append
-        self.extra, self.serial, self.net = extra, serial, net
+        self.extra, self.serial, self.before, self.net = extra, serial, before, net
 
 
-def scenario(name, test='outside/busy', append='', extra='', serial=None, net='user'):
+def scenario(name, test='outside/busy', append='', extra='', serial=('file:LOG', 'file:RESULTS'),
+             before=None):
     """Makes a function a scenario. test: what the guest runs meanwhile, '' for nothing; append:
-    more kernel options; extra: more QEMU arguments; serial: (COM1, COM2) as -serial takes them, for
-    a guest whose log and results do not go to files; net: peer for a ping.Peer at machine.port."""
+    more kernel options; extra: more QEMU arguments; serial: COM1 and COM2 as -serial takes them.
+    In both LOG and RESULTS stand for the files of those names, PRIVATE for a directory with a short
+    path. before: a context manager that is entered with that directory before QEMU starts, and
+    whose value is the guest's `peer`. net: peer for a ping.Peer at machine.port."""
     def register(function):
         if name in SCENARIOS:
             raise SystemExit('two scenarios are named ' + name)
-        SCENARIOS[name] = Scenario(function, test, append, extra, serial, net)
+        SCENARIOS[name] = Scenario(function, test, append, extra, serial, before, net)
         return function
     return register
 
@@ -59,12 +62,13 @@ class Desk:
     """The page where guest and host meet; the layout is that of tests/kernel/outside.h."""
 
     HEADER, RECORD = struct.Struct('<QIIIIII32s'), struct.Struct('<12Q')
-    FIRST_RECORD = 128
+    EDU, FIRST_RECORD = struct.Struct('<IIQQ'), 128
     NAMES = ('turns', 'dpcs', 'timers', 'interrupts', 'spurious', 'unclaimed', 'nmis',
              'apic_errors', 'clocks', 'ipis', 'switches', 'storms')
     MAGIC = 0x4B5345444C54494E              # 'NITLDESK', little endian
     ASKED, WISH = 24, 16
     NOTHING, END = 0, 1                     # wishes
+    DEAF = 1                                # an argument: the edus' ISR claims nothing
 
     def __init__(self, probe, address):
         self.probe, self.address = probe, address
@@ -83,6 +87,11 @@ class Desk:
         """The set of the vectors that have an owner."""
         bits = int.from_bytes(self.header()[7], 'little')
         return {vector for vector in range(256) if bits >> vector & 1}
+
+    def edus(self):
+        """For each connected edu device: (GSI, vector, calls of its ISR, claims)."""
+        return list(self.EDU.iter_unpack(self.probe.dump(self.address + self.HEADER.size,
+                                                         2 * self.EDU.size)))
 
     def ask(self):
         """Puts the next question; answered() says whether it has its answer."""
@@ -108,7 +117,7 @@ class Guest:
         self.directory, self.timeout = Path(directory), timeout
         self.log_file, self.tap_file = self.directory / 'com1.log', self.directory / 'com2.tap'
         self.said = self.directory / 'qemu.out'
-        self.process = self.monitor = self.probe = self.table = None
+        self.process = self.monitor = self.probe = self.table = self.peer = None
         self.line, self.status = [], None
         self.results = tap.Reader()
 
@@ -125,10 +134,12 @@ class Guest:
             make = [str(qemu.TOP / 'tools/make-iso'), '--timeout', '0', '--append',
                     self.machine.append, str(qemu.output_directory() / 'interlock.elf')]
             subprocess.run(make + [self.machine.image], check=True)
-        with tempfile.TemporaryDirectory(prefix='interlock-') as private:
-            self.private = Path(private)
-            serial = self.what.serial or ('file:%s' % self.log_file, 'file:%s' % self.tap_file)
-            serial = [port.replace('PRIVATE', private) for port in serial]
+        with tempfile.TemporaryDirectory(prefix='interlock-') as private, \
+                (self.what.before or contextlib.nullcontext)(private) as self.peer:
+            names = {'PRIVATE': private, 'LOG': self.log_file, 'RESULTS': self.tap_file}
+            *serial, self.machine.extra = [
+                re.sub('|'.join(names), lambda name: str(names[name[0]]), text)
+                for text in (*self.what.serial, self.machine.extra)]
             self.line = qemu.command(self.machine, self.directory, serial)
             self.line += ['-monitor', 'none', '-qmp', 'unix:%s/qmp,server=on,wait=off' % private,
                           '-qtest', 'unix:%s/qtest,server=on,wait=off' % private,
@@ -217,7 +228,9 @@ class Guest:
     def desk(self):
         """The desk, once the guest's test has set it up."""
         if self.table is None:
-            self.table = Desk(self.probe, int(self.wait_log(DESK.pattern)[1], 16))
+            found = self.wait(lambda: DESK.search(self.log() + self.tap_text()),
+                              'the guest names its desk')
+            self.table = Desk(self.probe, int(found[1], 16))
             self.wait(lambda: self.table.header()[0] == Desk.MAGIC, 'the desk is set up')
         return self.table
 

@@ -253,6 +253,7 @@ static VOID BusyUntilEnd(VOID)
     KT_REQUIRE(Interrupt != NULL, "vector %02x", BusyVector);
     KtOpenNicDesk();
     KtOpenDesk();
+    KtConnectEdus();
     StartBusy();
     KeepDesk();
     WriteRelease(&BusyOver, TRUE);
@@ -261,6 +262,7 @@ static VOID BusyUntilEnd(VOID)
         KtJoinThread(&Busy[Index].Thread);
     }
     KeSetPriorityThread(KeGetCurrentThread(), Old);
+    KtDisconnectEdus();
     IoDisconnectInterrupt(Interrupt);
     if (!KtHasFailed())
     {

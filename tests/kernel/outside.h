@@ -2,7 +2,7 @@
 /*
  * outside.h - the desk: one page where a test in here and a scenario out there meet.
  *
- * The host finds it by the log ("outside: desk at ADDRESS") and reads and writes it as physical
+ * The host finds it by the log ("outside: desk at ADDRESS.") and reads and writes it as physical
  * memory while we run. tests/harness/outside.py has the same layout.
  */
 #pragma once
@@ -17,7 +17,18 @@
 #define OUTSIDE_END 1u
 
 /* Arguments of OUTSIDE_NOTHING, bits. */
+#define OUTSIDE_DEAF 1u         /* the edus' ISR claims nothing and acknowledges nothing */
 #define OUTSIDE_SLOW_NIC 0x100u /* the network card's DPC takes a millisecond; checked builds */
+
+/* An edu device that the test has connected; the ISR counts, under its own interrupt's lock. */
+#define OUTSIDE_EDUS 2
+typedef struct _OUTSIDE_EDU
+{
+    ULONG Gsi;
+    ULONG Vector;
+    volatile ULONG64 Calls;
+    volatile ULONG64 Claims;
+} OUTSIDE_EDU, *POUTSIDE_EDU;
 
 /* What a processor counts; copied here when the host asks. */
 typedef struct _OUTSIDE_RECORD
@@ -46,7 +57,8 @@ typedef struct DECLSPEC_ALIGN(4096) _OUTSIDE_DESK
     volatile ULONG Asked;          /* the host: a question's number                       */
     volatile ULONG Answered;       /* the test: the number, once the records are newer    */
     UCHAR Owned[VECTOR_COUNT / 8]; /* bits of the vectors that have an owner        */
-    UCHAR Unused[64];
+    OUTSIDE_EDU Edus[OUTSIDE_EDUS];
+    UCHAR Unused[16];
     OUTSIDE_RECORD Records[OUTSIDE_PROCESSORS];
 } OUTSIDE_DESK, *POUTSIDE_DESK;
 
@@ -54,6 +66,11 @@ C_ASSERT(FIELD_OFFSET(OUTSIDE_DESK, Wish) == 16 && FIELD_OFFSET(OUTSIDE_DESK, Ow
          FIELD_OFFSET(OUTSIDE_DESK, Records) == 128 && sizeof(OUTSIDE_DESK) == 4096);
 
 extern OUTSIDE_DESK KtDesk;
+
+/* Connects the edu devices in odd slots, with shared interrupts, and takes them away again
+ * (outsideedu.c). Those in even slots stay without a driver. PASSIVE_LEVEL. */
+VOID KtConnectEdus(VOID);
+VOID KtDisconnectEdus(VOID);
 
 /* Opens the desk: owned vectors, magic, the line in the log. PASSIVE_LEVEL. */
 VOID KtOpenDesk(VOID);

@@ -25,13 +25,15 @@ static VOID ListOwnedVectors(VOID)
 VOID KtOpenDesk(VOID)
 {
     ULONG Processors = KtProcessors();
+    ULONG64 Address;
 
     RtlZeroMemory(&KtDesk, sizeof(KtDesk));
     KtDesk.Processors = Processors < OUTSIDE_PROCESSORS ? Processors : OUTSIDE_PROCESSORS;
     ListOwnedVectors();
     KtDesk.Magic = OUTSIDE_MAGIC;
-    KiLog(KiLogInfo, "outside: desk at %llx",
-          (ULONG64)MmGetPhysicalAddress((PVOID)&KtDesk).QuadPart);
+    Address = (ULONG64)MmGetPhysicalAddress((PVOID)&KtDesk).QuadPart;
+    KiLog(KiLogInfo, "outside: desk at %llx.", Address);
+    KtNote("outside: desk at %llx.", Address); /* the log may be what the scenario disturbs */
 }
 
 static ULONG64 CountStorms(VOID)

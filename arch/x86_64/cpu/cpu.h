@@ -92,5 +92,11 @@ VOID ArchDetectFeatures(BOOLEAN BootProcessor);
 /* CR0, CR4, EFER and PAT as the kernel wants them, from ArchFeatures. */
 VOID ArchSetControlRegisters(VOID);
 
+/* Machine checks (machinecheck.c): enables this processor's banks, once its features are known and
+ * before CR4 lets exception 18 in; the exception itself, which returns if the interrupted code can
+ * go on. */
+VOID ArchInitializeMachineChecks(VOID);
+VOID ArchMachineCheck(PKTRAP_FRAME Frame);
+
 VOID ArchInitializeIdt(VOID);
 VOID ArchLoadIdt(VOID);

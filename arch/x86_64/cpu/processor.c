@@ -112,11 +112,13 @@ VOID ArchInitializeBootProcessor(PKI_PROCESSOR Processor, PVOID IstStacks[ARCH_I
     ArchInitializeIdt();
     ArchInitializeProcessor(Processor, IstStacks);
     ArchDetectFeatures(TRUE);
+    ArchInitializeMachineChecks();
     ArchSetControlRegisters();
 }
 
 VOID ArchInitializeFeatures(VOID)
 {
     ArchDetectFeatures(FALSE);
+    ArchInitializeMachineChecks();
     ArchSetControlRegisters();
 }
