@@ -38,6 +38,16 @@
          "drivers/e1000: the DPC takes no lock")                                                   \
     Twin(KiTwinNicNoRaise, "nic-no-raise",                                                         \
          "drivers/e1000: the DPC takes the lock without the IRQL")                                 \
+    Twin(KiTwinNicBlind, "nic-watch-blind",                                                        \
+         "drivers/e1000: the watch does not look")                                                 \
+    Twin(KiTwinNicAllOnes, "nic-all-ones-ours",                                                    \
+         "drivers/e1000: the ISR claims what reads as all ones")                                   \
+    Twin(KiTwinNicTrusts, "nic-trusts-ring",                                                       \
+         "drivers/e1000: what a descriptor says is believed")                                      \
+    Twin(KiTwinNicResets, "nic-resets-at-once",                                                    \
+         "drivers/e1000: rings are reset as often as they are wrong")                              \
+    Twin(KiTwinNicNoBudget, "nic-no-budget",                                                       \
+         "drivers/e1000: a DPC goes on while there are frames")                                    \
     Twin(KiTwinUnlinksEarly, "wait-unlinks-early",                                                 \
          "wait.c: a waiter may leave while its object is locked")                                  \
     Twin(KiTwinWaitLooksEarly, "wait-looks-early",                                                 \
