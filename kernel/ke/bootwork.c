@@ -7,6 +7,7 @@
 #include <arch/mmu.h>
 #include <iop.h>
 #include <kd.h>
+#include <kdp.h>
 #include <mi.h>
 #include <obp.h>
 #include <psp.h>
@@ -48,9 +49,9 @@ static VOID KiReportReady(VOID)
 
 VOID KiBootWork(PVOID Context)
 {
-    PBOOT_INFO BootInfo = Context;
     BOOLEAN Passed = TRUE;
 
+    UNREFERENCED_PARAMETER(Context);
     KdpSetStage(KdpStageThreads);
     KiStartLogWriter();
     KiStartDpcThreads();
@@ -63,8 +64,8 @@ VOID KiBootWork(PVOID Context)
     KdpSetStage(KdpStagePci);
     HalpInitializePci();
     KdpSetStage(KdpStageDevices);
-    IopFirmwareIsEfi = BootInfo->Efi;
     IopInitialize();
+    MiProtectKernel();
     KiReportReady();
     KdpSetStage(KdpStageReady);
 
@@ -84,4 +85,5 @@ VOID KiBootWork(PVOID Context)
         KiLogFlush();
         KiExit(Passed ? HALP_EXIT_PASSED : HALP_EXIT_FAILED);
     }
+    KdpStartReader();
 }

@@ -8,6 +8,7 @@
     Suite(KtProcessorSuite)                                                                        \
     Suite(KtTimeSuite)                                                                             \
     Suite(KtLogSuite)                                                                              \
+    Suite(KtKeepSuite)                                                                             \
     Suite(KtIrqlSuite)                                                                             \
     Suite(KtIrqlContractSuite)                                                                     \
     Suite(KtIrqlVectorSuite)                                                                       \
@@ -56,6 +57,8 @@
     Suite(KtMemorySuite)                                                                           \
     Suite(KtPoolSuite)                                                                             \
     Suite(KtSpaceSuite)                                                                            \
+    Suite(KtProtectSuite)                                                                          \
+    Suite(KtProtectStacksSuite)                                                                    \
     Suite(KtObjectSuite)                                                                           \
     Suite(KtHandleSuite)                                                                           \
     Suite(KtThreadObjectSuite)                                                                     \
@@ -68,14 +71,17 @@
     Suite(KtTortureSchedulerSuite)                                                                 \
     Suite(KtTortureMixSuite)                                                                       \
     Suite(KtWireSuite)                                                                             \
+    Suite(KtOutsideSuite)                                                                          \
     Suite(KtIdleSuite)                                                                             \
+    Suite(KtHangSuite)                                                                             \
     Suite(KtDeathSuite)                                                                            \
     Suite(KtDeathStacksSuite)                                                                      \
     Suite(KtDeathWatchdogSuite)                                                                    \
     Suite(KtDeathObjectSuite)                                                                      \
     Suite(KtDeathExtendedStateSuite)                                                               \
     Suite(KtScreenPageSuite)                                                                       \
-    Suite(KtDeathScreenSuite)
+    Suite(KtDeathScreenSuite)                                                                      \
+    Suite(KtDeathProtectSuite)
 
 /* clang-format on */
 
