@@ -62,6 +62,10 @@ static VOID AssertDefaults(VOID)
     assert_int_equal(Options.Trace, KiSwitchDefault);
     assert_int_equal(Options.X2Apic, KiSwitchDefault);
     assert_false(Options.TscUnstable);
+    assert_int_equal(Options.KeepLines, 100);
+    assert_int_equal(Options.Panic, KiExitNone);
+    assert_int_equal(Options.PanicSeconds, 0);
+    assert_int_equal(Options.FirstRung, 0);
     assert_int_equal(Options.Nic, KiNicAny);
     assert_string_equal(Options.NicName, "");
     assert_int_equal(Options.NicGsi, KI_NIC_GSI_UNKNOWN);
