@@ -24,7 +24,7 @@
  *   CLFLUSH of its lines, for a reset may drop the caches instead of writing them back.
  *
  * FURTHER READING
- *   docs/console.md, "The kept log". SDM 2, CLFLUSH; SDM 3A, 9.1 (caches after RESET and INIT).
+ *   docs/keptlog.md. SDM 2, CLFLUSH; SDM 3A, 9.1 (caches after RESET and INIT).
  */
 #include "keep.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_i8042.c - the keyboard controller's protocol (arch/x86_64/hal/i8042.c) against a controller
- * made here, which can be absent, stuck, silent or slow in each of the ways that are known: whatever
- * it does, the start ends within its limit and names what is wrong.
+ * made here, which can be absent, stuck, silent or slow in each of the ways that are known:
+ * whatever it does, the start ends within its limit and names what is wrong.
  */
 #include "host.h"
 

@@ -238,7 +238,7 @@ static void ATornLineIsNeither(void **State)
     free(Bank);
 }
 
-/* A line that an earlier boot left where this one's header is now, and one in a slot not its own. */
+/* A line that an earlier boot left, and one in a slot that is not its own. */
 static void AnEarlierBootsLineIsNotThisOnes(void **State)
 {
     PUCHAR Bank = NewBank(3);
