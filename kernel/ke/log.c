@@ -35,6 +35,7 @@
 
 #include <arch/hal.h>
 #include <io.h>
+#include <kd.h>
 #include <mi.h>
 
 #include "keep.h"
@@ -92,6 +93,17 @@ static PKI_LOG_SLOT KiDrawSlot(LONG64 *Position)
     }
 }
 
+/* A whole line to the sinks that console= names. By the holder of KiLogDraining, or in a bug
+ * check. */
+static VOID KiPutOut(KI_LOG_LEVEL Level, PCSTR Line, SIZE_T Length, SIZE_T PrefixLength)
+{
+    if (KiOptions.Console & KI_CONSOLE_SERIAL)
+    {
+        HalpSerialWrite(0, Line, Length);
+    }
+    KdpPutLine(Level, Line, Length, PrefixLength);
+}
+
 /* What KiLogRaw was given goes out as it is; a line that comes when it has not ended yet begins on
  * a new one. The holder of KiLogDraining. */
 static BOOLEAN KiLogMidLine;
@@ -102,17 +114,21 @@ static VOID KiPutRaw(PCSTR Text)
 
     if (Length != 0)
     {
-        HalpSerialWrite(0, Text, Length);
+        if (KiOptions.Console & KI_CONSOLE_SERIAL)
+        {
+            HalpSerialWrite(0, Text, Length);
+        }
+        KdpPutRaw(Text, Length);
         KiLogMidLine = Text[Length - 1] != '\n';
     }
 }
 
-/* One line to the port, from where and when it was logged. */
+/* One line, from where and when it was logged. */
 static VOID KiPutLine(ULONG64 Time, ULONG Processor, KIRQL Irql, KI_LOG_LEVEL Level, PCSTR Text)
 {
     static const CHAR Marks[] = {'!', '?', ' ', '.'};
     CHAR Line[LOG_LONGEST_TEXT + 48];
-    SIZE_T Length;
+    SIZE_T Length, PrefixLength;
 
     if (Level == KiLogUnformatted)
     {
@@ -123,14 +139,16 @@ static VOID KiPutLine(ULONG64 Time, ULONG Processor, KIRQL Irql, KI_LOG_LEVEL Le
     {
         KiPutRaw("\n");
     }
-    RtlStringCbPrintfA(Line, sizeof(Line), "%5llu.%06llu %2u/%x%c %s\n", Time / 10000000,
-                       Time / 10 % 1000000, Processor, Irql, Marks[Level], Text);
+    RtlStringCbPrintfA(Line, sizeof(Line), "%5llu.%06llu %2u/%x%c ", Time / 10000000,
+                       Time / 10 % 1000000, Processor, Irql, Marks[Level]);
+    PrefixLength = strlen(Line);
+    RtlStringCbPrintfA(Line + PrefixLength, sizeof(Line) - PrefixLength, "%s\n", Text);
     Length = strlen(Line);
     if (Line[Length - 1] == '\n' && Length >= 2 && Line[Length - 2] == '\n')
     {
         Length--; /* DbgPrint's callers end their lines themselves */
     }
-    HalpSerialWrite(0, Line, Length);
+    KiPutOut(Level, Line, Length, PrefixLength);
 }
 
 /* In a bug check: nobody else runs, and a line may be longer than a slot. */
@@ -272,7 +290,7 @@ static VOID KiReportLost(VOID)
     {
         RtlStringCbPrintfA(Line, sizeof(Line), "log: %d lines lost, the ring was full\n",
                            Lost - KiLogLostReported);
-        HalpSerialWrite(0, Line, strlen(Line));
+        KiPutOut(KiLogWarning, Line, strlen(Line), 0);
         KiLogLostReported = Lost;
     }
 }
@@ -298,8 +316,14 @@ VOID KiLogDrain(VOID)
         {
         }
         KiReportLost();
+        KdpFlushScreen();
         InterlockedExchange(&KiLogDraining, FALSE);
     }
+}
+
+BOOLEAN KiLogIsDraining(VOID)
+{
+    return ReadAcquire(&KiLogDraining) != FALSE;
 }
 
 /* ------------------------------------------------------------------ The log's thread. Real time,

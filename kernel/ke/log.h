@@ -30,5 +30,8 @@ VOID KiKeepEarlierLines(LONG64 End);
 typedef VOID KI_LOG_SINK(ULONG Processor, KIRQL Irql, PCSTR Text);
 VOID KiSetLogSink(KI_LOG_SINK *Sink);
 
+/* Whether somebody is putting lines out, or was when he was stopped. Any IRQL. */
+BOOLEAN KiLogIsDraining(VOID);
+
 /* Lines that found the ring full, since the start. Any IRQL. */
 LONG KiQueryLostLines(VOID);

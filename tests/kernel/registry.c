@@ -57,10 +57,13 @@
     Suite(KtMemorySuite)                                                                           \
     Suite(KtPoolSuite)                                                                             \
     Suite(KtSpaceSuite)                                                                            \
+    Suite(KtProtectSuite)                                                                          \
+    Suite(KtProtectStacksSuite)                                                                    \
     Suite(KtObjectSuite)                                                                           \
     Suite(KtHandleSuite)                                                                           \
     Suite(KtThreadObjectSuite)                                                                     \
     Suite(KtWorkSuite)                                                                             \
+    Suite(KtScreenSuite)                                                                           \
     Suite(KtNicSuite)                                                                              \
     Suite(KtLinearSuite)                                                                           \
     Suite(KtTortureLockSuite)                                                                      \
@@ -74,7 +77,10 @@
     Suite(KtDeathStacksSuite)                                                                      \
     Suite(KtDeathWatchdogSuite)                                                                    \
     Suite(KtDeathObjectSuite)                                                                      \
-    Suite(KtDeathExtendedStateSuite)
+    Suite(KtDeathExtendedStateSuite)                                                               \
+    Suite(KtScreenPageSuite)                                                                       \
+    Suite(KtDeathScreenSuite)                                                                      \
+    Suite(KtDeathProtectSuite)
 
 /* clang-format on */
 

@@ -238,3 +238,8 @@ typedef struct _HALP_MCFG_INFO
 } HALP_MCFG_INFO, *PHALP_MCFG_INFO;
 
 PCSTR HalpAcpiParseMcfg(const VOID *Table, SIZE_T Length, PHALP_MCFG_INFO Info);
+
+/* ------------------------------------------------------------------ DMAR: DMA and interrupt
+ * remapping (Intel VT-d specification 4.0, 8.1). Only whether firmware asks for xAPIC is read. */
+
+PCSTR HalpAcpiParseDmar(const VOID *Table, SIZE_T Length, PBOOLEAN X2ApicOptOut);

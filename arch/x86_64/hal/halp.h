@@ -13,6 +13,7 @@
 typedef struct _HALP_ACPI
 {
     BOOLEAN HaveMadt, HaveHpet, HaveFadt, HaveMcfg;
+    BOOLEAN X2ApicOptOut; /* firmware asks the system not to use x2APIC */
     HALP_MADT_INFO Madt;
     HALP_HPET_INFO Hpet;
     HALP_FADT_INFO Fadt;
@@ -73,6 +74,10 @@ BOOLEAN HalpQueryMcfg(ULONG Bus, ULONG64 *Base);
 
 /* TRUE in x2APIC mode; decided by the boot processor, the same on all. Read by trap.asm. */
 extern BOOLEAN HalpX2ApicMode;
+
+/* Times that the command register was still busy when a wait for it ended: any processor, any IRQL,
+ * locked add. */
+extern volatile LONG HalpIcrTimeouts;
 
 ULONG HalpApicRead(ULONG Register);
 VOID HalpApicWrite(ULONG Register, ULONG Value);
