@@ -236,6 +236,10 @@ VOID KiKeepStore(PVOID Bank, ULONG64 Position, ULONG64 Time, ULONG Processor, UC
     PKI_KEEP_SLOT Slot = KiKeepSlot(Bank, Position);
     SIZE_T Length = strlen(Text);
 
+    if (Length != 0 && Text[Length - 1] == '\n') /* DbgPrint's callers end their lines themselves */
+    {
+        Length--;
+    }
     Slot->Stamp = Position + 1;
     Slot->Time = Time;
     Slot->Processor = (USHORT)Processor;

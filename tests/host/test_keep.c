@@ -95,6 +95,9 @@ static void ALongLineIsCutAndAStrangeOneMadePrintable(void **State)
     KiKeepStore(Bank, 0, 0, 0, 0, 0, "a\nb\033[2J\377c");
     assert_true(KiKeepRead(Bank, 0, &Line));
     assert_string_equal(Line.Text, "a.b.[2J.c");
+    KiKeepStore(Bank, 1, 0, 0, 0, 0, "ended\n");
+    assert_true(KiKeepRead(Bank, 1, &Line));
+    assert_string_equal(Line.Text, "ended");
     KiKeepStore(Bank, 1, 0, 0, 0, 0, "");
     assert_true(KiKeepRead(Bank, 1, &Line));
     assert_string_equal(Line.Text, "");
