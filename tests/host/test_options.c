@@ -91,7 +91,7 @@ static void EveryOptionIsTaken(void **State)
     assert_int_equal(Parse("numproc=4 test=dpc/*,irql/* bench=* seed=0x1f exit=debug log=trace\t"
                            "console=fb verifier=std,pool trace=on nic=e1000e nic.gsi=16 "
                            "ip=192.168.1.200/16 x2apic=off tsc=unstable fault=dpc-lost budget=2000 "
-                           "idle=10 keep=7 panic=reboot,5 reset=8042"),
+                           "idle=10 keep=7 panic=reboot,5 reset=8042 nmi=panic"),
                      0);
     assert_int_equal(Options.NumberOfProcessors, 4);
     assert_string_equal(Options.Test, "dpc/*,irql/*");
@@ -100,6 +100,7 @@ static void EveryOptionIsTaken(void **State)
     assert_int_equal(Options.Seed, 0x1F);
     assert_int_equal(Options.BudgetMilliseconds, 2000);
     assert_int_equal(Options.IdleSeconds, 10);
+    assert_int_equal(Options.Nmi, KiNmiPanic);
     assert_int_equal(Options.Exit, KiExitDebug);
     assert_int_equal(Options.LogLevel, 3);
     assert_int_equal(Options.Console, KI_CONSOLE_FRAMEBUFFER);
@@ -232,7 +233,8 @@ static void BadValuesAreRefused(void **State)
         "console console= console=serial, console=,fb console=vga console=serialfb "
         "keep keep= keep=0 keep=501 keep=yes panic panic= panic=reboot, panic=3601 panic=halt,3 "
         "panic=reboot,x panic=-1 reset reset= reset=kbd "
-        "trace trace= trace=yes x2apic=1 lockhalt=1 tsc tsc= test= bench= verifier= fault= "
+        "trace trace= trace=yes nmi= nmi=stop x2apic=1 lockhalt=1 tsc tsc= test= bench= verifier= "
+        "fault= "
         "nic nic= nic=e100 nic=e1000e1 nic.gsi= nic.gsi=-1 ip ip= ip=1.2.3.4 ip=1.2.3.4/ "
         "ip=1.2.3.4/33 ip=1.2.3.4.5/8 ip=1.2.3/8 ip=1.2.3.256/8 ip=1..3.4/8 "
         "ip=1.2.3.4/8x ip=0.0.0.0/8 ip=127.0.0.1/8 ip=224.0.0.1/8 ip=255.255.255.255/32 "
