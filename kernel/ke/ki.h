@@ -458,9 +458,9 @@ FORCEINLINE VOID KiLowerIrql(KIRQL NewIrql)
 
 /* ------------------------------------------------------------------ Protections . */
 
-/* On a variable that start-up writes and nobody afterwards: its page becomes read-only. Not for
- * what a late AP may write (mp/start.c). */
-#define KI_RO_AFTER_INIT __attribute__((section(".data.ro_after_init")))
+/* On a variable that start-up writes and nobody afterwards: its page becomes read-only. It begins
+ * as zero. Not for what a late AP may write (mp/start.c). */
+#define KI_RO_AFTER_INIT __attribute__((section(".bss.ro_after_init")))
 
 /* ------------------------------------------------------------------ Options of this boot. */
 extern KI_OPTIONS KiOptions;
