@@ -520,7 +520,7 @@ VOID KiSetThreadProcessor(ULONG Processor);
 /* The same for a thread that has not been started. */
 VOID KiBindThread(PKTHREAD Thread, ULONG Processor);
 
-/* ------------------------------------------------------------------ Stack checks (stackcheck.c). */
+/* ------------------------------------------------------------------ Canaries (stackcheck.c). */
 
 /* A new thread's canary: never 0, lowest byte 0. Any IRQL. */
 ULONG64 KiNewStackCanary(VOID);

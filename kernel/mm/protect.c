@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * protect.c - the end of start-up: what only start-up writes becomes read-only, and the kernel looks
- * at every mapping it has made.
+ * protect.c - the end of start-up: what only start-up writes becomes read-only, and the kernel
+ * looks at every mapping it has made.
  *
  * PURPOSE
  *   A mapping with one right too many works like any other, until somebody uses that right. So the

@@ -19,8 +19,8 @@
 struct _KI_PROCESSOR;
 VOID ArchInitializeProcessor(struct _KI_PROCESSOR *Processor, PVOID IstStacks[ARCH_IST_STACKS]);
 VOID ArchInitializeBootProcessor(struct _KI_PROCESSOR *Processor, PVOID IstStacks[ARCH_IST_STACKS]);
-/* The boot processor's control registers, and the entry code fitted to it. After the options, before
- * memory. */
+/* The boot processor's control registers, and the entry code fitted to it. After the options,
+ * before memory. */
 VOID ArchProtectBootProcessor(VOID);
 /* An AP's features, checked against the others', and its control registers. */
 VOID ArchInitializeFeatures(VOID);
