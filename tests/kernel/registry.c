@@ -8,6 +8,7 @@
     Suite(KtProcessorSuite)                                                                        \
     Suite(KtTimeSuite)                                                                             \
     Suite(KtLogSuite)                                                                              \
+    Suite(KtKeepSuite)                                                                             \
     Suite(KtIrqlSuite)                                                                             \
     Suite(KtIrqlContractSuite)                                                                     \
     Suite(KtIrqlVectorSuite)                                                                       \
@@ -62,6 +63,7 @@
     Suite(KtHandleSuite)                                                                           \
     Suite(KtThreadObjectSuite)                                                                     \
     Suite(KtWorkSuite)                                                                             \
+    Suite(KtScreenSuite)                                                                           \
     Suite(KtNicSuite)                                                                              \
     Suite(KtLinearSuite)                                                                           \
     Suite(KtTortureLockSuite)                                                                      \
@@ -70,12 +72,15 @@
     Suite(KtTortureMixSuite)                                                                       \
     Suite(KtWireSuite)                                                                             \
     Suite(KtIdleSuite)                                                                             \
+    Suite(KtHangSuite)                                                                             \
     Suite(KtDeathSuite)                                                                            \
     Suite(KtDeathStacksSuite)                                                                      \
     Suite(KtDeathWatchdogSuite)                                                                    \
     Suite(KtDeathObjectSuite)                                                                      \
     Suite(KtDeathExtendedStateSuite)                                                               \
-    Suite(KtDeathProtectSuite)
+    Suite(KtDeathProtectSuite)                                                                     \
+    Suite(KtScreenPageSuite)                                                                       \
+    Suite(KtDeathScreenSuite)
 
 /* clang-format on */
 
