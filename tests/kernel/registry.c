@@ -71,6 +71,7 @@
     Suite(KtTortureSchedulerSuite)                                                                 \
     Suite(KtTortureMixSuite)                                                                       \
     Suite(KtWireSuite)                                                                             \
+    Suite(KtOutsideSuite)                                                                          \
     Suite(KtIdleSuite)                                                                             \
     Suite(KtHangSuite)                                                                             \
     Suite(KtDeathSuite)                                                                            \
@@ -80,7 +81,8 @@
     Suite(KtDeathExtendedStateSuite)                                                               \
     Suite(KtDeathProtectSuite)                                                                     \
     Suite(KtScreenPageSuite)                                                                       \
-    Suite(KtDeathScreenSuite)
+    Suite(KtDeathScreenSuite)                                                                      \
+    Suite(KtDeathProtectSuite)
 
 /* clang-format on */
 
