@@ -4,9 +4,10 @@
  *
  * An interrupt gate leaves both as they were. With AC set, SMAP does not hold (SDM 3A 4.6), and
  * code that is interrupted while it reaches a user page must not lend that right to the handler.
- * CLAC clears AC, but is no instruction where there is no SMAP; so trap.asm has a three-byte NOP in each
- * such place, listed in a section of its own, and where there is SMAP start-up writes CLAC over it,
- * on the loader's maps: the kernel's own let nobody write text. DF is cleared by CLD, everywhere.
+ * CLAC clears AC, but is no instruction where there is no SMAP; so trap.asm has a three-byte NOP in
+ * each such place, listed in a section of its own, and where there is SMAP start-up writes CLAC
+ * over it, on the loader's maps: the kernel's own let nobody write text. DF is cleared by CLD,
+ * everywhere.
  */
 #include "cpu.h"
 
