@@ -180,6 +180,7 @@ VOID KiStartAllProcessors(VOID)
     HalpStartProcessors(KiStartSlots, Wanted);
     Count = KiNumberProcessors(Wanted);
     KiAwaitReady(Count);
+    ArchReportProcessors(Count);
     WriteULongRelease(&KiProcessorCount, Count);
     KiChooseLockWait();
     KiStartTimes.Online = __rdtsc();

@@ -8,6 +8,7 @@
     Suite(KtProcessorSuite)                                                                        \
     Suite(KtTimeSuite)                                                                             \
     Suite(KtLogSuite)                                                                              \
+    Suite(KtKeepSuite)                                                                             \
     Suite(KtIrqlSuite)                                                                             \
     Suite(KtIrqlContractSuite)                                                                     \
     Suite(KtIrqlVectorSuite)                                                                       \
@@ -60,6 +61,7 @@
     Suite(KtHandleSuite)                                                                           \
     Suite(KtThreadObjectSuite)                                                                     \
     Suite(KtWorkSuite)                                                                             \
+    Suite(KtScreenSuite)                                                                           \
     Suite(KtNicSuite)                                                                              \
     Suite(KtLinearSuite)                                                                           \
     Suite(KtTortureLockSuite)                                                                      \
@@ -69,11 +71,14 @@
     Suite(KtWireSuite)                                                                             \
     Suite(KtOutsideSuite)                                                                          \
     Suite(KtIdleSuite)                                                                             \
+    Suite(KtHangSuite)                                                                             \
     Suite(KtDeathSuite)                                                                            \
     Suite(KtDeathStacksSuite)                                                                      \
     Suite(KtDeathWatchdogSuite)                                                                    \
     Suite(KtDeathObjectSuite)                                                                      \
-    Suite(KtDeathExtendedStateSuite)
+    Suite(KtDeathExtendedStateSuite)                                                               \
+    Suite(KtScreenPageSuite)                                                                       \
+    Suite(KtDeathScreenSuite)
 
 /* clang-format on */
 

@@ -86,6 +86,10 @@ static VOID ArchReserveLoaded(PBOOT_INFO BootInfo)
     {
         BootReserveRange(BootInfo, BootInfo->Modules[Index].Start, BootInfo->Modules[Index].End);
     }
+    if (BootInfo->KeptLog != 0)
+    {
+        BootReserveRange(BootInfo, BootInfo->KeptLog, BootInfo->KeptLog + BOOT_KEPT_LOG_SIZE);
+    }
     ArchReserveTrampoline(BootInfo);
 }
 

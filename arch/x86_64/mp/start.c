@@ -182,9 +182,13 @@ VOID HalpStartProcessors(PHALP_START_SLOT Slots, ULONG Count)
     {
         if (HalpAllClaimed(Slots, Count))
         {
-            return;
+            break;
         }
         HalpStall(ANSWER_STEP_US);
+    }
+    if (ReadAcquire(&HalpIcrTimeouts) != 0)
+    {
+        KiLog(KiLogWarning, "APIC: the command register stayed busy %d times", HalpIcrTimeouts);
     }
     for (ULONG Index = 1; Index < Count; Index++)
     {

@@ -124,6 +124,12 @@ INTRINSIC VOID _mm_lfence(VOID)
     __asm__ volatile("lfence" ::: "memory");
 }
 
+/* Writes the cache line of Address back to memory and drops it (SDM 2, CLFLUSH). */
+INTRINSIC VOID _mm_clflush(const VOID *Address)
+{
+    __asm__ volatile("clflush (%0)" ::"r"(Address) : "memory");
+}
+
 INTRINSIC ULONG64 __rdtsc(VOID)
 {
     ULONG Low, High;
