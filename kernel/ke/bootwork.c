@@ -65,6 +65,7 @@ VOID KiBootWork(PVOID Context)
     HalpInitializePci();
     KdpSetStage(KdpStageDevices);
     IopInitialize();
+    MiProtectKernel();
     KiReportReady();
     KdpSetStage(KdpStageReady);
 

@@ -184,6 +184,7 @@ typedef struct _KTHREAD
     volatile LONG State;      /* KTHREAD_STATE: see above                                        */
     volatile ULONG Processor; /* where it runs, stands by or is queued: under that processor's
                                  Ready.Lock; else where it ran last                             */
+    ULONG64 StackCanary;      /* in the PCR while it runs: stackcheck.c; constant                 */
     PVOID InitialStack;       /* top; constant */
     SIZE_T StackBytes;        /* constant */
     PCSTR Name;               /* constant */
@@ -345,7 +346,7 @@ typedef struct DECLSPEC_ALIGN(64) _KPRCB
     UCHAR GroupNumber;
     USHORT Node;
     PKTHREAD IdleThread;
-    struct _HALP_START_SLOT *StartSlot; /* an AP's; start.c                     */
+    struct _HALP_START_SLOT *StartSlot; /* its stacks; start.c                  */
     volatile LONG Numbered;             /* written once by the boot processor   */
     volatile LONG CanTakeNmi;           /* its IDT is loaded; once, by itself   */
 
@@ -468,6 +469,12 @@ FORCEINLINE VOID KiLowerIrql(KIRQL NewIrql)
     }
 }
 
+/* ------------------------------------------------------------------ Protections . */
+
+/* On a variable that start-up writes and nobody afterwards: its page becomes read-only. Not for
+ * what a late AP may write (mp/start.c). */
+#define KI_RO_AFTER_INIT __attribute__((section(".data.ro_after_init")))
+
 /* ------------------------------------------------------------------ Options of this boot. */
 extern KI_OPTIONS KiOptions;
 
@@ -529,6 +536,11 @@ DECLSPEC_NORETURN VOID KiTerminateThread(VOID);
 VOID KiSetThreadProcessor(ULONG Processor);
 /* The same for a thread that has not been started. */
 VOID KiBindThread(PKTHREAD Thread, ULONG Processor);
+
+/* ------------------------------------------------------------------ Stack checks (stackcheck.c). */
+
+/* A new thread's canary: never 0, lowest byte 0. Any IRQL. */
+ULONG64 KiNewStackCanary(VOID);
 
 /* ------------------------------------------------------------------ Rendezvous (ipi.c). */
 

@@ -39,9 +39,9 @@ class Failure(Exception):
 class Scenario:
     """A function, and the guest that it wants."""
 
-    def __init__(self, function, test, append, extra, serial, before):
+    def __init__(self, function, test, append, extra, serial, before, net):
         self.function, self.test, self.append = function, test, append
-        self.extra, self.serial, self.before = extra, serial, before
+        self.extra, self.serial, self.before, self.net = extra, serial, before, net
 
 
 def scenario(name, test='outside/busy', append='', extra='', serial=('file:LOG', 'file:RESULTS'),
@@ -50,11 +50,11 @@ def scenario(name, test='outside/busy', append='', extra='', serial=('file:LOG',
     more kernel options; extra: more QEMU arguments; serial: COM1 and COM2 as -serial takes them.
     In both LOG and RESULTS stand for the files of those names, PRIVATE for a directory with a short
     path. before: a context manager that is entered with that directory before QEMU starts, and
-    whose value is the guest's `peer`."""
+    whose value is the guest's `peer`. net: peer for a ping.Peer at machine.port."""
     def register(function):
         if name in SCENARIOS:
             raise SystemExit('two scenarios are named ' + name)
-        SCENARIOS[name] = Scenario(function, test, append, extra, serial, before)
+        SCENARIOS[name] = Scenario(function, test, append, extra, serial, before, net)
         return function
     return register
 

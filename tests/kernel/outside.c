@@ -171,6 +171,10 @@ static VOID FillBusy(ULONG Processor, POUTSIDE_RECORD Record)
     Record->Dpcs = (ULONG64)Busy[Processor].DpcRuns;
     Record->Timers = (ULONG64)Busy[Processor].TimerRuns;
     Record->Interrupts = (ULONG64)Busy[Processor].Isrs;
+    if (Processor == 0)
+    {
+        KtFillNicDesk();
+    }
 }
 
 static VOID StartBusy(VOID)
@@ -246,6 +250,7 @@ static VOID BusyUntilEnd(VOID)
     BusyVector = KtUnusedVector(BUSY_IRQL, 0);
     Interrupt = KtConnect(BusyVector, BUSY_IRQL, NULL, Latched, FALSE, BusyIsr, NULL);
     KT_REQUIRE(Interrupt != NULL, "vector %02x", BusyVector);
+    KtOpenNicDesk();
     KtOpenDesk();
     KtConnectEdus();
     StartBusy();
@@ -260,6 +265,7 @@ static VOID BusyUntilEnd(VOID)
     IoDisconnectInterrupt(Interrupt);
     if (!KtHasFailed())
     {
+        KtCloseNicDesk();
         CheckBooks();
         KtParallel(CheckApic, NULL);
     }

@@ -17,7 +17,8 @@
 #define OUTSIDE_END 1u
 
 /* Arguments of OUTSIDE_NOTHING, bits. */
-#define OUTSIDE_DEAF 1u /* the edus' ISR claims nothing and acknowledges nothing */
+#define OUTSIDE_DEAF 1u         /* the edus' ISR claims nothing and acknowledges nothing */
+#define OUTSIDE_SLOW_NIC 0x100u /* the network card's DPC takes a millisecond; checked builds */
 
 /* An edu device that the test has connected; the ISR counts, under its own interrupt's lock. */
 #define OUTSIDE_EDUS 2
@@ -76,3 +77,9 @@ VOID KtOpenDesk(VOID);
 /* Answers the question that was put, if there is one. Fill may be NULL: it adds what only the test
  * knows to each processor's record. PASSIVE_LEVEL. */
 VOID KtAnswer(VOID (*Fill)(ULONG Processor, POUTSIDE_RECORD Record));
+
+/* The network card's counters, as text on a page of its own (outsidenic.c); nothing without a card.
+ * Close checks its books. PASSIVE_LEVEL. */
+VOID KtOpenNicDesk(VOID);
+VOID KtFillNicDesk(VOID);
+VOID KtCloseNicDesk(VOID);

@@ -53,6 +53,7 @@ static VOID ConnectEdu(PEDU Edu, const IOP_PCI_FUNCTION *Function)
     IOP_PCI_BAR Bars[IOP_PCI_BARS];
     PHYSICAL_ADDRESS Address;
     NTSTATUS Status;
+    KIRQL Irql;
 
     IopPciReadBars(Function, Bars);
     Address.QuadPart = (LONGLONG)Bars[0].Start;
@@ -64,8 +65,9 @@ static VOID ConnectEdu(PEDU Edu, const IOP_PCI_FUNCTION *Function)
                "edu in slot %u has no line", Function->Device);
     Edu->Desk->Gsi = Candidates[0].Line.Gsi;
     Edu->Desk->Vector = HalpAssignVector(&Candidates[0].Line, EDU_IRQL);
-    Status = IoConnectInterrupt(&Edu->Interrupt, EduIsr, Edu, NULL, Edu->Desk->Vector, EDU_IRQL,
-                                EDU_IRQL, LevelSensitive, TRUE, KeQueryActiveProcessors(), FALSE);
+    Irql = (KIRQL)VECTOR_IRQL(Edu->Desk->Vector); /* a line that is shared has one already */
+    Status = IoConnectInterrupt(&Edu->Interrupt, EduIsr, Edu, NULL, Edu->Desk->Vector, Irql, Irql,
+                                LevelSensitive, TRUE, KeQueryActiveProcessors(), FALSE);
     KT_REQUIRE(NT_SUCCESS(Status), "edu in slot %u: status %x", Function->Device, Status);
     KiLog(KiLogInfo, "outside: edu in slot %u is on GSI %u, vector %02x", Function->Device,
           Edu->Desk->Gsi, Edu->Desk->Vector);
@@ -92,7 +94,10 @@ VOID KtDisconnectEdus(VOID)
 {
     for (ULONG Index = 0; Index < EduCount; Index++)
     {
-        IoDisconnectInterrupt(Edus[Index].Interrupt);
+        if (Edus[Index].Interrupt != NULL)
+        {
+            IoDisconnectInterrupt(Edus[Index].Interrupt);
+        }
         MmUnmapIoSpace((PVOID)Edus[Index].Registers, EDU_WINDOW);
     }
 }

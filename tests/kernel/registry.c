@@ -57,6 +57,8 @@
     Suite(KtMemorySuite)                                                                           \
     Suite(KtPoolSuite)                                                                             \
     Suite(KtSpaceSuite)                                                                            \
+    Suite(KtProtectSuite)                                                                          \
+    Suite(KtProtectStacksSuite)                                                                    \
     Suite(KtObjectSuite)                                                                           \
     Suite(KtHandleSuite)                                                                           \
     Suite(KtThreadObjectSuite)                                                                     \
@@ -78,7 +80,8 @@
     Suite(KtDeathObjectSuite)                                                                      \
     Suite(KtDeathExtendedStateSuite)                                                               \
     Suite(KtScreenPageSuite)                                                                       \
-    Suite(KtDeathScreenSuite)
+    Suite(KtDeathScreenSuite)                                                                      \
+    Suite(KtDeathProtectSuite)
 
 /* clang-format on */
 

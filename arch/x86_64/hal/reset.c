@@ -34,7 +34,7 @@
 #define PCI_ENABLE 0x80000000u
 
 /* The reset register, if it lies in memory: mapped once at start-up. */
-static volatile UCHAR *HalpResetRegister;
+static volatile UCHAR *HalpResetRegister KI_RO_AFTER_INIT;
 
 VOID HalpPrepareReset(VOID)
 {

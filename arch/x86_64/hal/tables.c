@@ -18,9 +18,9 @@
 #define RSDP_ALIGNMENT 16u
 #define RSDP_SIZE 36u
 
-HALP_ACPI HalpAcpi;
-ULONG HalpProcessorApicIds[MAXIMUM_PROCESSORS];
-ULONG HalpProcessorsListed;
+HALP_ACPI HalpAcpi KI_RO_AFTER_INIT;
+ULONG HalpProcessorApicIds[MAXIMUM_PROCESSORS] KI_RO_AFTER_INIT;
+ULONG HalpProcessorsListed KI_RO_AFTER_INIT;
 
 static PVOID HalpMapPhysical(ULONG64 Physical, SIZE_T Length)
 {

@@ -14,8 +14,8 @@
 #define ARCH_IST_STACKS 3 /* #DF, NMI, #MC */
 #define ARCH_IST_STACK_SIZE 0x2000ull
 
-/* This processor's descriptor tables and GS; on the boot processor also the IDT, the features and
- * the control registers. First on each processor. */
+/* This processor's descriptor tables; on the boot processor also the IDT and the features. First on
+ * each processor. */
 struct _KI_PROCESSOR;
 VOID ArchInitializeProcessor(struct _KI_PROCESSOR *Processor, PVOID IstStacks[ARCH_IST_STACKS]);
 VOID ArchInitializeBootProcessor(struct _KI_PROCESSOR *Processor, PVOID IstStacks[ARCH_IST_STACKS]);
@@ -23,6 +23,9 @@ VOID ArchInitializeBootProcessor(struct _KI_PROCESSOR *Processor, PVOID IstStack
  * logs what Count of them have noted, those unlike the first as warnings. */
 VOID ArchRecordProcessor(ULONG Index, ULONG ApicId);
 VOID ArchReportProcessors(ULONG Count);
+/* The boot processor's control registers, and the entry code fitted to it. After the options, before
+ * memory. */
+VOID ArchProtectBootProcessor(VOID);
 /* An AP's features, checked against the others', and its control registers. */
 VOID ArchInitializeFeatures(VOID);
 /* Replaces the exception stacks of a processor; this one's own, or one that has not started. */
@@ -77,6 +80,10 @@ typedef struct _HALP_START_SLOT
 #define HALP_SLOT_CLOSED 2  /* too late: an AP that comes now parks itself  */
 
 VOID HalpStartProcessors(PHALP_START_SLOT Slots, ULONG Count);
+
+/* A random number from the processor; FALSE, and *Value is what it was, if it has none to give.
+ * Any IRQL, once the boot processor's features are known. */
+BOOLEAN ArchReadRandom(PULONG64 Value);
 
 /* ------------------------------------------------------------------ Sending interrupts. */
 

@@ -137,6 +137,26 @@ INTRINSIC ULONG64 __rdtsc(VOID)
     return ((ULONG64)High << 32) | Low;
 }
 
+/* 1 if the processor had a random number for *Value, else 0. Only where CPUID says RDRAND. */
+INTRINSIC LONG _rdrand64_step(ULONG64 *Value)
+{
+    UCHAR Had;
+    __asm__ volatile("rdrand %0" : "=r"(*Value), "=@ccc"(Had));
+    return Had;
+}
+
+/* SMAP's override: kernel accesses to user pages are allowed while EFLAGS.AC is set (SDM 3A 4.6).
+ * Only where CPUID says SMAP. */
+INTRINSIC VOID _stac(VOID)
+{
+    __asm__ volatile("stac" ::: "memory", "cc");
+}
+
+INTRINSIC VOID _clac(VOID)
+{
+    __asm__ volatile("clac" ::: "memory", "cc");
+}
+
 INTRINSIC ULONG64 __readmsr(ULONG Register)
 {
     ULONG Low, High;
