@@ -44,7 +44,7 @@ class Scenario:
 
 
 def scenario(name, test='outside/busy', append='', extra='', serial=('file:LOG', 'file:RESULTS'),
-             before=None):
+             before=None, net='user'):
     """Makes a function a scenario. test: what the guest runs meanwhile, '' for nothing; append:
     more kernel options; extra: more QEMU arguments; serial: COM1 and COM2 as -serial takes them.
     In both LOG and RESULTS stand for the files of those names, PRIVATE for a directory with a short
