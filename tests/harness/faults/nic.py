@@ -97,7 +97,7 @@ class Nic:
     def good(self, count=100):
         """True if so many pings all come back, as they should."""
         self.drain()
-        tally = ping.ping(self.peer, count, window=8, timeout=5)
+        tally = ping.ping(self.peer, count, window=8, timeout=self.guest.timeout)
         for complaint in tally.complaints[:5]:
             self.guest.out.comment(complaint)
         return tally.good()
