@@ -27,7 +27,7 @@ import tap
 
 STOP = re.compile(r'\*\*\* STOP: (0x[0-9A-Fa-f]+)')
 DESK = re.compile(r'outside: desk at ([0-9a-f]+)\.')
-STEP = 0.02                     # seconds between two looks at something
+STEP = 0.005                    # seconds between two looks at something
 SCENARIOS = {}
 
 
@@ -64,7 +64,7 @@ class Desk:
     HEADER, RECORD = struct.Struct('<QIIIIII32s'), struct.Struct('<12Q')
     EDU, FIRST_RECORD = struct.Struct('<IIQQ'), 128
     NAMES = ('turns', 'dpcs', 'timers', 'interrupts', 'spurious', 'unclaimed', 'nmis',
-             'apic_errors', 'clocks', 'ipis', 'switches', 'storms')
+             'apic_errors', 'clocks', 'nmis_at', 'switches', 'storms')
     MAGIC = 0x4B5345444C54494E              # 'NITLDESK', little endian
     ASKED, WISH = 24, 16
     NOTHING, END = 0, 1                     # wishes

@@ -171,7 +171,6 @@ static VOID FillBusy(ULONG Processor, POUTSIDE_RECORD Record)
     Record->Dpcs = (ULONG64)Busy[Processor].DpcRuns;
     Record->Timers = (ULONG64)Busy[Processor].TimerRuns;
     Record->Interrupts = (ULONG64)Busy[Processor].Isrs;
-    Record->Ipis = (ULONG64)BusyCalls;
     if (Processor == 0)
     {
         KtFillNicDesk();

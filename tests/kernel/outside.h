@@ -42,7 +42,7 @@ typedef struct _OUTSIDE_RECORD
     ULONG64 Nmis;
     ULONG64 ApicErrors;
     ULONG64 Clocks;
-    ULONG64 Ipis;
+    ULONG64 NmisAt; /* physical address of the count itself: it moves while nobody can answer */
     ULONG64 Switches;
     ULONG64 Storms; /* of all lines, in the first record */
 } OUTSIDE_RECORD, *POUTSIDE_RECORD;

@@ -65,6 +65,7 @@ VOID KtAnswer(VOID (*Fill)(ULONG Processor, POUTSIDE_RECORD Record))
         Record->Spurious = Prcb->SpuriousCount;
         Record->Unclaimed = Prcb->UnclaimedCount;
         Record->Nmis = Prcb->NmiCount;
+        Record->NmisAt = (ULONG64)MmGetPhysicalAddress(&Prcb->NmiCount).QuadPart;
         Record->ApicErrors = Prcb->ApicErrorCount;
         Record->Clocks = Prcb->ClockInterrupts;
         Record->Switches = Prcb->ContextSwitches;

@@ -44,7 +44,7 @@ def read_line(link):
 
 @outside.scenario('unread-log', append='log=trace', serial=(PIPE, 'file:RESULTS'), before=unread)
 def log(guest, out):
-    """Row 31: nobody reads COM1: the tests run, the guest ends by itself, the log waits for none."""
+    """Row 31: nobody reads COM1: the tests run, and the guest ends by itself."""
     guest.wait_progress(20)
     guest.end_test()
     guest.finish()

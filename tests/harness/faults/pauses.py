@@ -32,7 +32,7 @@ def paused(guest, out):
 
 @outside.scenario('stopped-emulator')
 def stopped(guest, out):
-    """Row 34: SIGSTOP to QEMU for five seconds: no false alarm, the gap is reported, timers go on."""
+    """Row 34: SIGSTOP to QEMU for five seconds: no false alarm, the gap is reported."""
     guest.wait_progress()
     os.kill(guest.process.pid, signal.SIGSTOP)
     time.sleep(PAUSE)
