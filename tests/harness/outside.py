@@ -12,6 +12,7 @@ that the host writes and the guest writes back, once the page holds the answer: 
 guessing.
 """
 import contextlib
+import dataclasses
 import os
 import re
 import shlex
@@ -157,6 +158,11 @@ class Guest:
                     self.process.wait()
         for name in ('test.iso', 'OVMF_VARS.fd'):
             (self.directory / name).unlink(missing_ok=True)
+
+    def again(self):
+        """Another guest of the same kind, which is not running yet; its files follow ours."""
+        return Guest(dataclasses.replace(self.machine), self.what, self.directory / 'again',
+                     self.timeout, self.out)
 
     def ended(self):
         """True once QEMU has gone."""
