@@ -132,5 +132,5 @@ VOID KtExpectBugCheck(ULONG Code, ULONG_PTR Parameter1, VOID (*Routine)(PVOID Co
                       PVOID Context);
 #else
 #define KtExpectBugCheck(Code, Parameter1, Routine, Context)                                       \
-    ((void)(Code), (void)(Parameter1), (void)(Routine), (void)(Context))
+    ((void)(Parameter1), (void)(Routine), (void)(Context))
 #endif
