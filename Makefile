@@ -19,7 +19,7 @@ endif
 DBG := $(if $(filter checked,$(BUILD)),1,0)
 
 INCLUDES := -Ikernel/include -Iboot/include -Iarch/x86_64/include -Iarch/x86_64/hal -Ikernel/ke \
-    -Ikernel/mm -Ikernel/io -Ikernel/ex -Ikernel/ob -Ikernel/ps -Idrivers/include
+    -Ikernel/kd -Ikernel/mm -Ikernel/io -Ikernel/ex -Ikernel/ob -Ikernel/ps -Idrivers/include
 
 CFLAGS := -std=gnu11 -O2 -g -DDBG=$(DBG) $(INCLUDES) \
     -ffreestanding -nostdinc -isystem $(shell $(CC) -print-file-name=include) \
@@ -78,18 +78,25 @@ $(OUT)/%.asm.o: %.asm $(OUT)/offsets.inc Makefile
 	echo "  NASM  $<"
 	$(NASM) $(ASFLAGS) $< -o $@
 
+# The screen's glyphs, from a console font: any 8x16 PSF with the characters of ASCII will do.
+FONT ?= /usr/share/consolefonts/spleen-8x16.psfu.gz
+$(OUT)/font.o: tools/font.py Makefile $(wildcard $(FONT))
+	mkdir -p $(@D)
+	tools/font.py $(FONT) > $(OUT)/font.c
+	$(CC) $(CFLAGS) -c $(OUT)/font.c -o $@
+
 # Linked twice: once to learn where every routine is, once with that table in it.
 $(OUT)/ksyms0.asm.o: tools/ksyms Makefile
 	mkdir -p $(@D)
 	tools/ksyms < /dev/null > $(OUT)/ksyms0.asm
 	$(NASM) $(ASFLAGS) $(OUT)/ksyms0.asm -o $@
 
-$(KERNEL): $(OBJECTS) $(OUT)/ksyms0.asm.o linker.ld
+$(KERNEL): $(OBJECTS) $(OUT)/font.o $(OUT)/ksyms0.asm.o linker.ld
 	echo "  LD    $@"
-	$(LD) $(LDFLAGS) $(OBJECTS) $(OUT)/ksyms0.asm.o -o $(OUT)/interlock0.elf
+	$(LD) $(LDFLAGS) $(OBJECTS) $(OUT)/font.o $(OUT)/ksyms0.asm.o -o $(OUT)/interlock0.elf
 	$(NM) -n $(OUT)/interlock0.elf | tools/ksyms > $(OUT)/ksyms.asm
 	$(NASM) $(ASFLAGS) $(OUT)/ksyms.asm -o $(OUT)/ksyms.asm.o
-	$(LD) $(LDFLAGS) $(OBJECTS) $(OUT)/ksyms.asm.o -o $@
+	$(LD) $(LDFLAGS) $(OBJECTS) $(OUT)/font.o $(OUT)/ksyms.asm.o -o $@
 
 iso: $(ISO)
 

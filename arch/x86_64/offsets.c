@@ -55,4 +55,5 @@ VOID ArchOffsets(VOID)
     DEFINE(SpuriousVector, SPURIOUS_VECTOR);
     DEFINE(DispatchLevel, DISPATCH_LEVEL);
     DEFINE(ApicBase, (LONG64)MM_APIC_BASE);
+    DEFINE(Checked, DBG);
 }

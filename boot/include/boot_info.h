@@ -58,6 +58,7 @@ typedef struct _BOOT_FRAMEBUFFER
     UCHAR RedShift, RedSize; /* where a colour lies in a pixel: first bit, number of bits */
     UCHAR GreenShift, GreenSize;
     UCHAR BlueShift, BlueSize;
+    PCSTR Problem; /* why what the loader described is not used; NULL if it is, or there is none */
 } BOOT_FRAMEBUFFER, *PBOOT_FRAMEBUFFER;
 
 typedef enum _BOOT_PROTOCOL
@@ -96,6 +97,16 @@ PCSTR BootParseMultiboot2(const VOID *Data, ULONG Size, PBOOT_INFO Info);
  * returns NULL. */
 typedef const VOID *BOOT_MAP_ROUTINE(ULONG64 Physical, ULONG64 Length);
 PCSTR BootParsePvh(ULONG64 StartInfo, BOOT_MAP_ROUTINE *Map, PBOOT_INFO Info);
+
+/*
+ * BootProbeVgaText - whether a VGA is there and shows 80 columns of text at 0xB8000.
+ *
+ * For loaders that say nothing about the screen. It asks the VGA's own ports, which read as all
+ * ones, or do not keep what is written, where there is none; the screen's memory is not touched.
+ * Fills *Framebuffer and returns TRUE if so. Source: IBM VGA registers, as in any VGA's datasheet:
+ * Miscellaneous Output, Sequencer, Graphics 6, CRT Controller 1.
+ */
+BOOLEAN BootProbeVgaText(PBOOT_FRAMEBUFFER Framebuffer);
 
 /* Sorts by address, clips usable ranges inwards to whole pages and others outwards, lets the
  * unusable win where ranges overlap, merges neighbours of one type, drops the empty. */

@@ -6,6 +6,7 @@
 #include <arch/hal.h>
 #include <arch/mmu.h>
 #include <iop.h>
+#include <kd.h>
 #include <mi.h>
 #include <obp.h>
 #include <psp.h>
@@ -50,26 +51,35 @@ VOID KiBootWork(PVOID Context)
     BOOLEAN Passed = TRUE;
 
     UNREFERENCED_PARAMETER(Context);
+    KdpSetStage(KdpStageThreads);
     KiStartLogWriter();
     KiStartDpcThreads();
+    KdpSetStage(KdpStageExecutive);
     ObpInitialize();
     PspInitialize();
     ExpInitializeWorkers();
+    KdpSetStage(KdpStageTime);
     KiFinishTime();
+    KdpSetStage(KdpStagePci);
     HalpInitializePci();
+    KdpSetStage(KdpStageDevices);
     IopInitialize();
     KiReportReady();
+    KdpSetStage(KdpStageReady);
 
     if (KiOptions.Test[0] != '\0')
     {
+        KdpSetStage(KdpStageTests);
         Passed = KtRunTests(KiOptions.Test);
     }
     if (KiOptions.Bench[0] != '\0')
     {
+        KdpSetStage(KdpStageBenchmarks);
         KtRunBenchmarks(KiOptions.Bench);
     }
     if (KiOptions.Exit != KiExitNone)
     {
+        KdpSetStage(KdpStageEnd);
         KiLogFlush();
         KiExit(Passed ? HALP_EXIT_PASSED : HALP_EXIT_FAILED);
     }

@@ -25,7 +25,9 @@
  *   Microsoft: "Bug Check Code Reference", "KeBugCheckEx". docs/testing.md. Regression R-n.
  */
 #include <arch/hal.h>
+#include <kd.h>
 
+#include "bugcheck.h"
 #include "expect.h"
 #include "symbols.h"
 
@@ -40,6 +42,9 @@ static volatile LONG KiBugCheckOwner = NOBODY;
 
 /* Set by the owner when the report has begun. */
 static BOOLEAN KiReporting;
+
+/* Set by the owner when the report has failed. */
+static BOOLEAN KiReportFailed;
 
 static const struct
 {
@@ -84,7 +89,7 @@ static const struct
 #undef NAME
 };
 
-static PCSTR KiBugCheckName(ULONG Code)
+PCSTR KiBugCheckName(ULONG Code)
 {
     for (ULONG Index = 0; Index < RTL_NUMBER_OF(KiBugCheckNames); Index++)
     {
@@ -127,7 +132,7 @@ VOID KiNonMaskableInterrupt(PKTRAP_FRAME Frame)
 
 /* The other processors that can be stopped: not those that were never started, or have not loaded
  * their IDT. An NMI would reset the machine through them, so it is never broadcast. */
-static PKPRCB KiOther(ULONG Index, ULONG Owner)
+PKPRCB KiOtherProcessor(ULONG Index, ULONG Owner)
 {
     PKPRCB Prcb = ReadPointerAcquire(&KiProcessorBlock[Index]);
 
@@ -138,7 +143,7 @@ static VOID KiFreezeOthers(ULONG Owner)
 {
     for (ULONG Index = 0; Index < MAXIMUM_PROCESSORS; Index++)
     {
-        if (KiOther(Index, Owner) != NULL)
+        if (KiOtherProcessor(Index, Owner) != NULL)
         {
             HalpSendNmi(Index);
         }
@@ -151,7 +156,7 @@ static VOID KiAwaitFrozen(ULONG Owner)
 
     for (ULONG Index = 0; Index < MAXIMUM_PROCESSORS; Index++)
     {
-        PKPRCB Prcb = KiOther(Index, Owner);
+        PKPRCB Prcb = KiOtherProcessor(Index, Owner);
 
         while (Prcb != NULL && !ReadAcquire(&Prcb->Frozen) && Waited < FREEZE_LIMIT_US)
         {
@@ -237,29 +242,26 @@ static VOID KiReportOther(PKPRCB Prcb)
     }
 }
 
-static VOID KiReport(PKPRCB Prcb, ULONG Code, const ULONG_PTR Parameters[4], PKTRAP_FRAME Frame,
-                     KIRQL Irql)
+static VOID KiReport(const KI_STOP *Stop)
 {
-    KiLog(KiLogError, "*** STOP: 0x%08X %s (0x%llX, 0x%llX, 0x%llX, 0x%llX)", Code,
-          KiBugCheckName(Code), Parameters[0], Parameters[1], Parameters[2], Parameters[3]);
-    KiLog(KiLogError, "CPU %u IRQL %u thread %s%s", Prcb->Index, Irql,
+    PKPRCB Prcb = Stop->Prcb;
+    const ULONG_PTR *Parameters = Stop->Parameters;
+
+    KiLog(KiLogError, "*** STOP: 0x%08X %s (0x%llX, 0x%llX, 0x%llX, 0x%llX)", Stop->Code,
+          KiBugCheckName(Stop->Code), Parameters[0], Parameters[1], Parameters[2], Parameters[3]);
+    KiLog(KiLogError, "CPU %u IRQL %u thread %s%s", Prcb->Index, Stop->Irql,
           Prcb->CurrentThread != NULL ? Prcb->CurrentThread->Name : "none",
           Prcb->DpcRoutineActive ? ", in a DPC" : "");
-    if (Frame != NULL)
+    if (Stop->Frame != NULL)
     {
-        KiReportRegisters(Frame);
-        KiReportAddress(Frame->Rip, NULL, NULL);
-        KiReportHeldLocks(Prcb);
-        KiWalkStack(Frame->Rbp, STACK_LIMIT, KiReportAddress, NULL);
+        KiReportRegisters(Stop->Frame);
+        KiReportAddress(Stop->Frame->Rip, NULL, NULL);
     }
-    else
-    {
-        KiReportHeldLocks(Prcb);
-        KiWalkStack((ULONG64)__builtin_frame_address(0), STACK_LIMIT, KiReportAddress, NULL);
-    }
+    KiReportHeldLocks(Prcb);
+    KiWalkStack(Stop->Rbp, STACK_LIMIT, KiReportAddress, NULL);
     for (ULONG Index = 0; Index < MAXIMUM_PROCESSORS; Index++)
     {
-        PKPRCB Other = KiOther(Index, Prcb->Index);
+        PKPRCB Other = KiOtherProcessor(Index, Prcb->Index);
 
         if (Other != NULL)
         {
@@ -269,39 +271,54 @@ static VOID KiReport(PKPRCB Prcb, ULONG Code, const ULONG_PTR Parameters[4], PKT
     KiLog(KiLogError,
           "PANIC-JSON: {\"code\":%u,\"name\":\"%s\",\"cpu\":%u,\"irql\":%u,"
           "\"p\":[%llu,%llu,%llu,%llu]}",
-          Code, KiBugCheckName(Code), Prcb->Index, Irql, Parameters[0], Parameters[1],
-          Parameters[2], Parameters[3]);
+          Stop->Code, KiBugCheckName(Stop->Code), Prcb->Index, Stop->Irql, Parameters[0],
+          Parameters[1], Parameters[2], Parameters[3]);
+}
+
+/* The report itself has led here. What says so may fail in turn: once. */
+static DECLSPEC_NORETURN VOID KiFailReport(VOID)
+{
+    if (!KiReportFailed)
+    {
+        KiReportFailed = TRUE;
+        HalpSerialWrite(0, REPORT_FAILED, sizeof(REPORT_FAILED) - 1);
+        KdpReportFailed();
+    }
+    KiExit(HALP_EXIT_BUGCHECK);
 }
 
 VOID KiBugCheckFrame(ULONG Code, ULONG_PTR Parameter1, ULONG_PTR Parameter2, ULONG_PTR Parameter3,
                      ULONG_PTR Parameter4, PKTRAP_FRAME Frame)
 {
-    const ULONG_PTR Parameters[4] = {Parameter1, Parameter2, Parameter3, Parameter4};
-    KIRQL Irql = Frame != NULL ? (KIRQL)Frame->PreviousIrql : KeGetCurrentIrql();
-    PKPRCB Prcb;
+    KI_STOP Stop = {.Code = Code,
+                    .Parameters = {Parameter1, Parameter2, Parameter3, Parameter4},
+                    .Frame = Frame,
+                    .Rbp = Frame != NULL ? Frame->Rbp : (ULONG64)__builtin_frame_address(0),
+                    .Irql = Frame != NULL ? (KIRQL)Frame->PreviousIrql : KeGetCurrentIrql()};
     LONG Owner;
 
 #if DBG
-    KiLandIfExpected(Code, Parameters);
+    KiLandIfExpected(Code, Stop.Parameters);
 #endif
     _disable();
-    Prcb = KiGetCurrentPrcb();
-    Owner = InterlockedCompareExchange(&KiBugCheckOwner, (LONG)Prcb->Index, NOBODY);
-    if (Owner != NOBODY && Owner != (LONG)Prcb->Index)
+    Stop.Prcb = KiGetCurrentPrcb();
+    Owner = InterlockedCompareExchange(&KiBugCheckOwner, (LONG)Stop.Prcb->Index, NOBODY);
+    if (Owner != NOBODY && Owner != (LONG)Stop.Prcb->Index)
     {
-        Prcb->FreezeFrame.PreviousIrql = Irql;
+        Stop.Prcb->FreezeFrame.PreviousIrql = Stop.Irql;
         KiFreeze(Frame);
     }
     if (Owner != NOBODY || KiReporting)
     {
-        HalpSerialWrite(0, REPORT_FAILED, sizeof(REPORT_FAILED) - 1);
-        KiExit(HALP_EXIT_BUGCHECK);
+        KiFailReport();
     }
     KiReporting = TRUE;
-    KiFreezeOthers(Prcb->Index);
-    KiAwaitFrozen(Prcb->Index);
+    KiFreezeOthers(Stop.Prcb->Index);
+    KiAwaitFrozen(Stop.Prcb->Index);
+    KdpBeginStopPage(&Stop);
     KiLogEmergency();
-    KiReport(Prcb, Code, Parameters, Frame, Irql);
+    KiReport(&Stop);
+    KdpFinishStopPage(&Stop);
     KiExit(HALP_EXIT_BUGCHECK);
 }
 

@@ -5,10 +5,12 @@
  * The boot processor runs KiBootSteps from the loader's hand-over to the point where every
  * processor sits in its idle loop; the last step is work for its own idle thread, at PASSIVE_LEVEL,
  * with the whole kernel there to use. An application processor runs the short list in
- * KiApplicationProcessorStartup. Port 0x80 shows the number of the step that is running.
+ * KiApplicationProcessorStartup. Port 0x80 and the screen's corner show the number of the step that
+ * is running; what a step has logged is put out before the next one begins.
  */
 #include <arch/hal.h>
 #include <iop.h>
+#include <kd.h>
 #include <mi.h>
 
 #include "clock.h"
@@ -17,7 +19,6 @@
 #include "trap.h"
 #include "twin.h"
 
-#define POST_CODE_PORT 0x80
 #define EARLY_IST_STACK_SIZE 0x1000
 
 KI_OPTIONS KiOptions;
@@ -77,6 +78,7 @@ static VOID KiStepMemory(VOID)
     ArchInitializeMemory(KiBootInfo);
     ArchCloseBootPages(KiBootInfo);
     MiInitializeMemory(KiBootInfo);
+    KdpMapScreen();
 }
 
 static VOID KiStepFirmware(VOID)
@@ -107,7 +109,7 @@ typedef struct _KI_BOOT_STEP
 static const KI_BOOT_STEP KiBootSteps[] = {
     {"log", KiInitializeLog, "KiLog, into the ring"},
     {"processor", KiStepProcessor, "exceptions, GS, IRQL, locks"},
-    {"options", KiStepOptions, "KiOptions, the serial ports"},
+    {"options", KiStepOptions, "KiOptions, the serial ports, the screen on the loader's maps"},
     {"memory", KiStepMemory, "page frames, pool, MmMapIoSpace; the loader's maps are gone"},
     {"firmware", KiStepFirmware, "the ACPI tables' contents"},
     {"interrupts", KiStepInterrupts, "APIC, IOAPIC, vectors; still masked by CLI"},
@@ -121,16 +123,18 @@ VOID KiSystemStartup(PBOOT_INFO BootInfo)
     KiBootInfo = BootInfo;
     for (ULONG Step = 0; Step < RTL_NUMBER_OF(KiBootSteps); Step++)
     {
-        __outbyte(POST_CODE_PORT, (UCHAR)(Step + 1));
+        KdpSetStage(Step + 1);
         KiBootSteps[Step].Routine();
+        if (Step == 2)
+        {
+            KiReportBanner(BootInfo);
+            KdpInitializeScreen(BootInfo);
+        }
         if (Step >= 2)
         {
             KiLog(KiLogTrace, "step %u %s: %s", Step + 1, KiBootSteps[Step].Name,
                   KiBootSteps[Step].Afterwards);
-        }
-        if (Step == 2)
-        {
-            KiReportBanner(BootInfo);
+            KiLogDrain();
         }
     }
     KiEnterIdleThread(KiBootWork, BootInfo);

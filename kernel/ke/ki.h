@@ -301,14 +301,16 @@ typedef union _KI_DUE
 
 C_ASSERT(sizeof(KI_DUE) == sizeof(ULONG));
 
-/* One processor's ready threads. Guarded by Lock; Summary is also read without it, by processors
- * that look for work. */
+/* One processor's ready threads. Guarded by Lock; Summary and Wanted are also read without it, by
+ * processors that look for work. */
 typedef struct _KI_READY_QUEUES
 {
     KSPIN_LOCK Lock;
-    volatile ULONG Summary; /* bit p: List[p] is not empty */
-    LONG RunningPriority;   /* of the thread that runs here; KI_IDLE_PRIORITY: none */
-    BOOLEAN QuantumEnded;   /* the running thread's; set by its clock */
+    volatile ULONG Summary;    /* bit p: List[p] is not empty */
+    LONG RunningPriority;      /* of the thread that runs here; KI_IDLE_PRIORITY: none */
+    volatile KAFFINITY Wanted; /* at least the processors that the threads in it may run on: grows
+                                  with each, starts anew with the first */
+    BOOLEAN QuantumEnded;      /* the running thread's; set by its clock */
     LIST_ENTRY List[MAXIMUM_PRIORITY];
     ULONG64 Acquisitions; /* of Lock, for the benchmarks ...                                 */
     ULONG64 Acquirers;    /* ... and by whom, modulo 64; both are theirs to clear, under Lock */
@@ -489,6 +491,10 @@ VOID KiWatchDpcs(PKPRCB Prcb, KIRQL PreviousIrql);
  * about to return to. At DISPATCH_LEVEL, interrupts on, on a thread's stack; returns there, perhaps
  * on another processor. From the way out of an interrupt (trap.asm) and KiServeAfterLower. */
 VOID KiServeDue(KIRQL Irql);
+#if DBG
+/* The broken twin apc-eoi-late is active: for trap.asm. Written with KiActiveTwin. */
+extern BOOLEAN KiApcEoiLate;
+#endif
 
 /* ------------------------------------------------------------------ Threads (thread.c, switch.c,
  * ready.c, sched.c, idle.c). */

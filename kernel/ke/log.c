@@ -34,6 +34,7 @@
 
 #include <arch/hal.h>
 #include <io.h>
+#include <kd.h>
 #include <mi.h>
 
 #include "scheduler.h"
@@ -90,21 +91,34 @@ static PKI_LOG_SLOT KiDrawSlot(LONG64 *Position)
     }
 }
 
-/* One line to the port, from where and when it was logged. */
+/* A whole line to the sinks that console= names. By the holder of KiLogDraining, or in a bug
+ * check. */
+static VOID KiPutOut(KI_LOG_LEVEL Level, PCSTR Line, SIZE_T Length, SIZE_T PrefixLength)
+{
+    if (KiOptions.Console & KI_CONSOLE_SERIAL)
+    {
+        HalpSerialWrite(0, Line, Length);
+    }
+    KdpPutLine(Level, Line, Length, PrefixLength);
+}
+
+/* One line, from where and when it was logged. */
 static VOID KiPutLine(ULONG64 Time, ULONG Processor, KIRQL Irql, KI_LOG_LEVEL Level, PCSTR Text)
 {
     static const CHAR Marks[] = {'!', '?', ' ', '.'};
     CHAR Line[LOG_LONGEST_TEXT + 48];
-    SIZE_T Length;
+    SIZE_T Length, PrefixLength;
 
-    RtlStringCbPrintfA(Line, sizeof(Line), "%5llu.%06llu %2u/%x%c %s\n", Time / 10000000,
-                       Time / 10 % 1000000, Processor, Irql, Marks[Level], Text);
+    RtlStringCbPrintfA(Line, sizeof(Line), "%5llu.%06llu %2u/%x%c ", Time / 10000000,
+                       Time / 10 % 1000000, Processor, Irql, Marks[Level]);
+    PrefixLength = strlen(Line);
+    RtlStringCbPrintfA(Line + PrefixLength, sizeof(Line) - PrefixLength, "%s\n", Text);
     Length = strlen(Line);
     if (Line[Length - 1] == '\n' && Length >= 2 && Line[Length - 2] == '\n')
     {
         Length--; /* DbgPrint's callers end their lines themselves */
     }
-    HalpSerialWrite(0, Line, Length);
+    KiPutOut(Level, Line, Length, PrefixLength);
 }
 
 /* In a bug check: nobody else runs, and a line may be longer than a slot. */
@@ -207,7 +221,7 @@ static VOID KiReportLost(VOID)
     {
         RtlStringCbPrintfA(Line, sizeof(Line), "log: %d lines lost, the ring was full\n",
                            Lost - KiLogLostReported);
-        HalpSerialWrite(0, Line, strlen(Line));
+        KiPutOut(KiLogWarning, Line, strlen(Line), 0);
         KiLogLostReported = Lost;
     }
 }
@@ -233,8 +247,14 @@ VOID KiLogDrain(VOID)
         {
         }
         KiReportLost();
+        KdpFlushScreen();
         InterlockedExchange(&KiLogDraining, FALSE);
     }
+}
+
+BOOLEAN KiLogIsDraining(VOID)
+{
+    return ReadAcquire(&KiLogDraining) != FALSE;
 }
 
 /* ------------------------------------------------------------------ The log's thread. Real time,

@@ -20,5 +20,8 @@ VOID KiLogV(KI_LOG_LEVEL Level, PCSTR Format, va_list Arguments);
 typedef VOID KI_LOG_SINK(ULONG Processor, KIRQL Irql, PCSTR Text);
 VOID KiSetLogSink(KI_LOG_SINK *Sink);
 
+/* Whether somebody is putting lines out, or was when he was stopped. Any IRQL. */
+BOOLEAN KiLogIsDraining(VOID);
+
 /* Lines that found the ring full, since the start. Any IRQL. */
 LONG KiQueryLostLines(VOID);

@@ -249,6 +249,11 @@ static BOOLEAN KiReadConsole(PCSTR Value, PKI_OPTIONS Options)
     {
         return FALSE;
     }
+    if (strcmp(Value, "none") == 0)
+    {
+        Options->Console = 0;
+        return TRUE;
+    }
     for (;;)
     {
         SIZE_T Length = 0;
@@ -273,6 +278,11 @@ static BOOLEAN KiReadConsole(PCSTR Value, PKI_OPTIONS Options)
 }
 
 C_ASSERT(KI_CONSOLE_SERIAL == 1u << 0 && KI_CONSOLE_FRAMEBUFFER == 1u << 1);
+
+static BOOLEAN KiReadWriteCombining(PCSTR Value, PKI_OPTIONS Options)
+{
+    return KiReadSwitch(Value, &Options->WriteCombining);
+}
 
 static BOOLEAN KiReadTrace(PCSTR Value, PKI_OPTIONS Options)
 {
@@ -371,9 +381,10 @@ static const KI_OPTION KiOptionTable[] = {
     {"idle", KiReadIdle, "a number of seconds from 1 to " KI_QUOTE(KI_LONGEST_IDLE)},
     {"exit", KiReadExit, "debug, poweroff, halt or reboot"},
     {"log", KiReadLog, "error, warning, info or trace"},
-    {"console", KiReadConsole, "serial, fb or both, separated by a comma"},
+    {"console", KiReadConsole, "serial, fb or both, separated by a comma, or none"},
     {"verifier", KiReadVerifier, "a list of " KI_TAKES_TEXT},
     {"fault", KiReadFault, "a name of " KI_TAKES_TEXT},
+    {"wc", KiReadWriteCombining, "on or off"},
     {"trace", KiReadTrace, "on or off"},
     {"x2apic", KiReadX2Apic, "on or off"},
     {"lockhalt", KiReadLockHalt, "on or off"},

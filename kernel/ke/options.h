@@ -38,7 +38,7 @@ typedef enum _KI_NIC
 } KI_NIC;
 
 #define KI_CONSOLE_SERIAL 0x1u
-#define KI_CONSOLE_FRAMEBUFFER 0x2u
+#define KI_CONSOLE_FRAMEBUFFER 0x2u /* or whatever the screen is */
 
 #define KI_NIC_GSI_UNKNOWN 0xFFFFFFFFu
 
@@ -52,7 +52,8 @@ typedef struct _KI_OPTIONS
     ULONG IdleSeconds;               /* idle=: of the idle report; default 1 */
     KI_EXIT Exit;                    /* exit= */
     ULONG LogLevel;                  /* log=; a KI_LOG_LEVEL: 0 error, 1 warning, 2 info, 3 trace */
-    ULONG Console;                   /* console=; KI_CONSOLE_..., default both */
+    ULONG Console;                   /* console=; KI_CONSOLE_..., default both, 0: none */
+    KI_SWITCH WriteCombining;        /* wc=: of the framebuffer; default on */
     KI_SWITCH Trace;                 /* trace= */
     KI_SWITCH X2Apic;                /* x2apic= */
     KI_SWITCH LockHalt;              /* lockhalt=: who waits for a spin lock halts, or spins */

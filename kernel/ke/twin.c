@@ -10,6 +10,7 @@
 #define DELAYS_IN_A_LONG_ONE 48
 
 KI_TWIN_ID KiActiveTwin;
+BOOLEAN KiApcEoiLate;
 
 /* By fault=; written once, at start-up. */
 static KI_TWIN_ID KiSelectedTwin;
@@ -37,6 +38,7 @@ BOOLEAN KiSelectTwin(PCSTR Name)
 VOID KiArmTwin(BOOLEAN Armed)
 {
     KiActiveTwin = Armed ? KiSelectedTwin : KiTwinNone;
+    KiApcEoiLate = KI_TWIN(KiTwinApcEoiLate);
 }
 
 VOID KiDelayPoint(VOID)

@@ -23,6 +23,8 @@
          "dpc.c: dequeued after it ran")                                                           \
     Twin(KiTwinDpcFlagUnlocked, "dpc-flag-unlocked",                                               \
          "dpc.c: the request flag is cleared outside the lock")                                    \
+    Twin(KiTwinStopPageWaits, "stop-page-waits",                                                   \
+         "stoppage.c: no page while a stopped processor holds the log's flag")                     \
     Twin(KiTwinFlushNoThreads, "flush-ordinary-only",                                              \
          "dpcflush.c: no marker in the threaded queues")                                           \
     Twin(KiTwinCallHereOnly, "call-dpc-here-only",                                                 \
@@ -149,6 +151,14 @@
          "wait.c: queued while its processor is on its stack")                                     \
     Twin(KiTwinPriorityNoRecheck, "priority-no-recheck",                                           \
          "ready.c: no second look at where a running thread runs")                                 \
+    Twin(KiTwinIdleInLine, "idle-in-line",                                                         \
+         "sched.c: an idle thread that is switched away from stays ready")                         \
+    Twin(KiTwinZeroWaits, "zero-waits",                                                            \
+         "wait.c: a time-out of 0 is waited for")                                                  \
+    Twin(KiTwinEndSpent, "end-spent",                                                              \
+         "wait.c: the first wait for an ended thread spends its signal")                           \
+    Twin(KiTwinApcEoiLate, "apc-eoi-late",                                                         \
+         "trap.asm: the APC vector's EOI comes after its APCs")                                    \
     Twin(KiTwinTicketNoWake, "ticket-no-wake",                                                     \
          "spinlock.h: nobody is woken for his turn")                                               \
     Twin(KiTwinHaltLooksEarly, "halt-looks-early",                                                 \

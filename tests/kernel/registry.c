@@ -60,6 +60,7 @@
     Suite(KtHandleSuite)                                                                           \
     Suite(KtThreadObjectSuite)                                                                     \
     Suite(KtWorkSuite)                                                                             \
+    Suite(KtScreenSuite)                                                                           \
     Suite(KtNicSuite)                                                                              \
     Suite(KtLinearSuite)                                                                           \
     Suite(KtTortureLockSuite)                                                                      \
@@ -72,7 +73,9 @@
     Suite(KtDeathStacksSuite)                                                                      \
     Suite(KtDeathWatchdogSuite)                                                                    \
     Suite(KtDeathObjectSuite)                                                                      \
-    Suite(KtDeathExtendedStateSuite)
+    Suite(KtDeathExtendedStateSuite)                                                               \
+    Suite(KtScreenPageSuite)                                                                       \
+    Suite(KtDeathScreenSuite)
 
 /* clang-format on */
 

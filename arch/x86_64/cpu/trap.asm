@@ -48,6 +48,9 @@ extern HalpVectorRoutines
 extern HalpX2ApicMode
 extern KiDispatchException
 extern KiServeDue
+%if Checked
+extern KiApcEoiLate
+%endif
 
 section .text
 bits 64
@@ -238,6 +241,11 @@ KiSoftwareInterruptEntry:
     mov eax, [rsp + TrVector]
     shr eax, 4
     mov cr8, rax
+%if Checked
+    cmp byte [rel KiApcEoiLate], 0
+    jne .late
+.early:
+%endif
     SEND_EOI
     mov rdi, rsp
     mov eax, [rsp + TrVector]
@@ -245,6 +253,17 @@ KiSoftwareInterruptEntry:
     call [HalpVectorRoutines + rax * 8]
     cli
     jmp KiInterruptExit
+%if Checked
+.late:                                  ; the broken twin: see twin.h
+    cmp dword [rsp + TrVector], ApicVector
+    jne .early
+    mov rdi, rsp
+    sti
+    call [HalpVectorRoutines + ApicVector * 8]
+    cli
+    SEND_EOI
+    jmp KiInterruptExit
+%endif
 
 ; VOID ArchCallOnStack(RDI Context, RSI Routine, RDX StackTop)
 align 16

@@ -72,7 +72,9 @@ ULONG64 ArchPteFlags(ULONG Protection)
     }
     if (Protection & ARCH_PAGE_WRITE_COMBINED)
     {
-        Flags |= PTE_PAT_4K;
+        Flags |= ArchFeatures.Leaf1Edx & CPUID_1_EDX_PAT
+                     ? PTE_PAT_4K
+                     : PTE_CACHE_DISABLE | PTE_WRITE_THROUGH; /* bit 7 is reserved without a PAT */
     }
     return Flags;
 }
@@ -154,6 +156,18 @@ ULONG64 ArchTranslate(PVOID VirtualAddress)
         }
     }
     return ARCH_NOT_MAPPED;
+}
+
+ULONG ArchQueryCaching(PVOID VirtualAddress)
+{
+    PULONG64 Entry = ArchFindEntry(ArchKernelCr3, (ULONG64)VirtualAddress, 0, FALSE);
+
+    if (Entry == NULL || !(*Entry & PTE_PRESENT))
+    {
+        return 0;
+    }
+    return (*Entry & PTE_PAT_4K ? ARCH_PAGE_WRITE_COMBINED : 0) |
+           (*Entry & PTE_CACHE_DISABLE ? ARCH_PAGE_UNCACHED : 0);
 }
 
 VOID ArchFlushTlb(PVOID VirtualAddress, SIZE_T PageCount)

@@ -30,7 +30,7 @@
 #define ARCH_PAGE_WRITE 0x1
 #define ARCH_PAGE_EXECUTE 0x2
 #define ARCH_PAGE_UNCACHED 0x4
-#define ARCH_PAGE_WRITE_COMBINED 0x8
+#define ARCH_PAGE_WRITE_COMBINED 0x8 /* uncached on processors without a PAT */
 
 /* The address at which physical memory that is RAM can be read and written. */
 FORCEINLINE PVOID ArchPhysicalToVirtual(ULONG64 Physical)
@@ -53,6 +53,10 @@ ULONG64 ArchUnmapPage(PVOID VirtualAddress);
 
 /* Physical address of any mapped byte, or ARCH_NOT_MAPPED. Any page size. */
 ULONG64 ArchTranslate(PVOID VirtualAddress);
+
+/* How a mapped 4 KiB page is cached: ARCH_PAGE_UNCACHED, ARCH_PAGE_WRITE_COMBINED, or 0 for
+ * write-back, and for what is no such page. */
+ULONG ArchQueryCaching(PVOID VirtualAddress);
 
 /* Drops this processor's TLB entries for PageCount 4 KiB pages. */
 VOID ArchFlushTlb(PVOID VirtualAddress, SIZE_T PageCount);
