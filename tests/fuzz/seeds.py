@@ -130,6 +130,8 @@ def multiboot2():
         yield bytes(8) + b''.join(tags) + ends
     yield bytes(8) + tag(6, memory)
     yield bytes(8) + tag(6, memory)[:-9]
+    for length in (23, 27, 29):                 # the last tag, its colours or more cut off
+        yield bytes(8) + tag(6, memory) + struct.pack('<II', 8, 8 + length) + rgb[:length]
 
 
 def pvh():
