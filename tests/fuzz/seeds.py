@@ -11,7 +11,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'harness'))
 import frames                                                    # noqa: E402
-import madt                                                      # noqa: E402
 import malformed                                                 # noqa: E402
 
 MAP = [(0, 0x9FC00, 1), (0x9FC00, 0x400, 2), (0xF0000, 0x10000, 2), (0x100000, 0x7EE0000, 1),
@@ -34,6 +33,25 @@ def table(signature, body, revision=1):
     return bytes(whole)
 
 
+def processor(apic_id, enabled=1):
+    """A MADT's entry of type 0."""
+    return struct.pack('<BBBBI', 0, 8, apic_id & 0xFF, apic_id, enabled)
+
+
+def x2apic(apic_id, enabled=1):
+    """A MADT's entry of type 9."""
+    return struct.pack('<BBHIII', 9, 16, 0, apic_id, enabled, apic_id)
+
+
+def madt(*entries):
+    """A MADT with these entries, an IOAPIC and overrides."""
+    body = struct.pack('<II', 0xFEE00000, 1) + b''.join(entries)
+    body += struct.pack('<BBBBII', 1, 12, 0, 0, 0xFEC00000, 0)
+    for source, gsi, flags in ((0, 2, 0), (5, 5, 0xD), (9, 9, 0xD)):
+        body += struct.pack('<BBBBIH', 2, 10, 0, source, gsi, flags)
+    return table(b'APIC', body, 3)
+
+
 def gas(space, width, address):
     """A Generic Address Structure."""
     return struct.pack('<BBBBQ', space, width, 0, 1, address)
@@ -54,6 +72,11 @@ def fadt(revision):
     return table(b'FACP', bytes(body)[:{1: 80, 3: 208, 5: 232}[revision]], revision)
 
 
+UNTIDY = madt(processor(1), processor(1), processor(255), processor(2, 0), x2apic(1),
+              x2apic(0xFFFFFFFF), processor(3, 2), processor(0))
+MADTS = [UNTIDY, madt(processor(0), processor(1), processor(200)), madt(processor(1)),
+         madt(processor(0), *[x2apic(1000 + n) for n in range(40)]),
+         madt(processor(0), processor(1))[:-4]]
 HPET = table(b'HPET', struct.pack('<IBBBBQBHB', 0x8086A201, 0, 64, 0, 0, 0xFED00000, 0, 100, 0))
 DMAR = table(b'DMAR', bytes([38, 3]) + bytes(10))
 MCFG = table(b'MCFG', bytes(8) + struct.pack('<QHBBI', 0xB0000000, 0, 0, 255, 0) * 2)
@@ -62,7 +85,7 @@ MCFG = table(b'MCFG', bytes(8) + struct.pack('<QHBBI', 0xB0000000, 0, 0, 255, 0)
 def acpi():
     """A memory at 0xE0000: RSDP, XSDT, RSDT, tables."""
     base = 0xE0000
-    tables = [madt.TABLES['untidy'], fadt(3), HPET, MCFG, DMAR, fadt(1)]
+    tables = [UNTIDY, fadt(3), HPET, MCFG, DMAR, fadt(1)]
     for wide in (True, False):
         place, places, body = 0x200, [], b''
         for one in tables:
@@ -82,15 +105,14 @@ def acpi():
 
 def acpitable():
     """Each table alone, as it is and to be mended."""
-    tables = [(0, one) for one in madt.TABLES.values()]
+    tables = [(0, one) for one in MADTS]
     tables += [(1, fadt(revision)) for revision in (1, 3, 5)] + [(2, HPET), (3, MCFG), (4, DMAR)]
     nmis = struct.pack('<BBBHB', 4, 6, 255, 0, 1) + struct.pack('<BBHIB3s', 10, 12, 5, 1, 0, b'')
     nmis += struct.pack('<BBHI', 3, 8, 13, 2) + struct.pack('<BBHQ', 5, 12, 0, 1 << 33)
-    tables.append((0, table(b'APIC', struct.pack('<II', madt.LOCAL_APIC, 0) + nmis + b'\x7f\2')))
+    tables.append((0, table(b'APIC', struct.pack('<II', 0xFEE00000, 0) + nmis + b'\x7f\2')))
     for reader, one in tables:
-        if len(one) < 3000:
-            yield bytes([reader]) + one
-            yield bytes([reader | 0x80]) + one
+        yield bytes([reader]) + one
+        yield bytes([reader | 0x80]) + one
 
 
 def memmap():
