@@ -25,7 +25,9 @@ CFLAGS := -std=gnu11 -O2 -g -DDBG=$(DBG) $(INCLUDES) \
     -ffreestanding -nostdinc -isystem $(shell $(CC) -print-file-name=include) \
     -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-pic -fno-pie \
     -fno-omit-frame-pointer -momit-leaf-frame-pointer -fno-optimize-sibling-calls \
-    -fno-tree-loop-distribute-patterns -fno-strict-aliasing -fno-stack-protector -fcf-protection=none \
+    -fno-tree-loop-distribute-patterns -fno-strict-aliasing -fcf-protection=none \
+    -fstack-protector-strong -mstack-protector-guard=tls -mstack-protector-guard-reg=gs \
+    -mstack-protector-guard-offset=40 \
     -fno-asynchronous-unwind-tables --param=min-pagesize=0 -fmacro-prefix-map=$(CURDIR)/= \
     -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
     -Wno-multichar -Wframe-larger-than=4096

@@ -109,5 +109,6 @@ VOID BootMain(ULONG Magic, ULONG64 Structure)
         BootFail(Problem);
     }
     BootNormalizeMemoryMap(&BootInformation);
+    BootChooseKeptLog(&BootInformation);
     KiSystemStartup(&BootInformation);
 }

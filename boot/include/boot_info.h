@@ -81,6 +81,7 @@ typedef struct _BOOT_INFO
     UCHAR Rsdp[BOOT_RSDP_SIZE]; /* the loader's copy of it ... */
     ULONG RsdpLength;           /* ... and its length: 20 (v1), 36 (v2), 0 none */
     BOOT_FRAMEBUFFER Framebuffer;
+    ULONG64 KeptLog; /* where the log that survives a warm reset lies; 0: nowhere */
     CHAR CommandLine[BOOT_COMMAND_LINE_SIZE];
     BOOLEAN CommandLineTruncated;
     CHAR LoaderName[BOOT_LOADER_NAME_SIZE];
@@ -111,6 +112,11 @@ BOOLEAN BootProbeVgaText(PBOOT_FRAMEBUFFER Framebuffer);
 /* Sorts by address, clips usable ranges inwards to whole pages and others outwards, lets the
  * unusable win where ranges overlap, merges neighbours of one type, drops the empty. */
 VOID BootNormalizeMemoryMap(PBOOT_INFO Info);
+
+/* Sets KeptLog to a place for BOOT_KEPT_LOG_SIZE bytes that is the same at the next boot; it still
+ * is usable memory afterwards, to be reserved before anybody is given memory. Map normalized. */
+#define BOOT_KEPT_LOG_SIZE 0x40000ull
+VOID BootChooseKeptLog(PBOOT_INFO Info);
 
 /* Takes [Start, End) out of the usable memory (widened to pages) as reserved. FALSE if the table is
  * full; then the whole usable range that contains it is given up instead. Map stays normalized. */

@@ -113,6 +113,14 @@ VOID KdpPutLine(KI_LOG_LEVEL Level, PCSTR Line, SIZE_T Length, SIZE_T PrefixLeng
     }
 }
 
+VOID KdpPutRaw(PCSTR Text, SIZE_T Length)
+{
+    if (KdpHaveScreen && !KdpStopped)
+    {
+        KdpPutText(&KdpGrid, TEXT_COLOR, Text, Length);
+    }
+}
+
 static VOID KdpDescribeScreen(VOID)
 {
     HALP_SCREEN_INFORMATION Screen;

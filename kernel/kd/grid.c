@@ -98,6 +98,11 @@ VOID KdpPutText(PKDP_GRID Grid, UCHAR Color, PCSTR Text, SIZE_T Length)
         case '\r':
             Grid->Column = 0;
             break;
+        case '\b':
+            Grid->Column -= Grid->Column != 0;
+            break;
+        case '\a':
+            break;
         case '\t':
             do
             {

@@ -40,6 +40,8 @@ VOID KdpMapScreen(VOID);
 /* A line of the log, its newline included if it has one, of which the first PrefixLength characters
  * say when and where. The holder of the log's drain flag, at any IRQL; draws now and then. */
 VOID KdpPutLine(KI_LOG_LEVEL Level, PCSTR Line, SIZE_T Length, SIZE_T PrefixLength);
+/* Text as it is: what is typed, and what answers it. The same caller. */
+VOID KdpPutRaw(PCSTR Text, SIZE_T Length);
 /* Draws what has not been drawn yet. The same caller. */
 VOID KdpFlushScreen(VOID);
 

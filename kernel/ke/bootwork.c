@@ -7,6 +7,7 @@
 #include <arch/mmu.h>
 #include <iop.h>
 #include <kd.h>
+#include <kdp.h>
 #include <mi.h>
 #include <obp.h>
 #include <psp.h>
@@ -64,6 +65,7 @@ VOID KiBootWork(PVOID Context)
     HalpInitializePci();
     KdpSetStage(KdpStageDevices);
     IopInitialize();
+    MiProtectKernel();
     KiReportReady();
     KdpSetStage(KdpStageReady);
 
@@ -83,4 +85,5 @@ VOID KiBootWork(PVOID Context)
         KiLogFlush();
         KiExit(Passed ? HALP_EXIT_PASSED : HALP_EXIT_FAILED);
     }
+    KdpStartReader();
 }

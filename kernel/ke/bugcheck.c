@@ -29,6 +29,7 @@
 
 #include "bugcheck.h"
 #include "expect.h"
+#include "stacks.h"
 #include "symbols.h"
 
 #define NOBODY (-1)
@@ -83,6 +84,7 @@ static const struct
     NAME(RESOURCE_NOT_OWNED),
     NAME(INVALID_FLOATING_POINT_STATE),
     NAME(HARDWARE_INTERRUPT_STORM),
+    NAME(DRIVER_OVERRAN_STACK_BUFFER),
     NAME(ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY),
     NAME(CLOCK_WATCHDOG_TIMEOUT),
     NAME(DPC_WATCHDOG_VIOLATION),
@@ -242,6 +244,34 @@ static VOID KiReportOther(PKPRCB Prcb)
     }
 }
 
+#define VECTOR_DOUBLE_FAULT 8
+#define VECTOR_PAGE_FAULT 14
+
+/* Which stack the trap found, and whether it had run over its end: then the address that faulted
+ * is in a guard page. */
+static VOID KiReportStack(const KTRAP_FRAME *Frame)
+{
+    ULONG64 Address = __readcr2();
+    KI_STACK_PLACE Place;
+
+    if ((Frame->Vector == VECTOR_DOUBLE_FAULT || Frame->Vector == VECTOR_PAGE_FAULT) &&
+        KiFindStack(Address, &Place) && (Address < Place.Base || Address >= Place.End))
+    {
+        KiLog(KiLogError, "   %016llx is in the guard page %s the %s stack of CPU %u: %s", Address,
+              Address < Place.Base ? "below" : "above", Place.Kind, Place.Processor,
+              Address < Place.Base ? "stack overflow" : "read or written beyond its top");
+    }
+    else if (KiFindStack(Frame->Rsp, &Place))
+    {
+        KiLog(KiLogError, "   on the %s stack of CPU %u, %lld bytes left", Place.Kind,
+              Place.Processor, (LONG64)(Frame->Rsp - Place.Base));
+    }
+    else
+    {
+        KiLog(KiLogError, "   rsp is on no stack that is known");
+    }
+}
+
 static VOID KiReport(const KI_STOP *Stop)
 {
     PKPRCB Prcb = Stop->Prcb;
@@ -254,6 +284,7 @@ static VOID KiReport(const KI_STOP *Stop)
           Prcb->DpcRoutineActive ? ", in a DPC" : "");
     if (Stop->Frame != NULL)
     {
+        KiReportStack(Stop->Frame);
         KiReportRegisters(Stop->Frame);
         KiReportAddress(Stop->Frame->Rip, NULL, NULL);
     }
@@ -339,25 +370,4 @@ VOID KiAssertionFailed(PCSTR Condition, PCSTR File, ULONG Line, ULONG_PTR Value1
     KiLog(KiLogError, "assertion failed: %s (%llx, %llx) at %s:%u", Condition, Value1, Value2, File,
           Line);
     KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, KI_ASSERTION_FAILED, Value1, Value2, Line);
-}
-
-VOID KiExit(ULONG Code)
-{
-    switch (KiOptions.Exit)
-    {
-    case KiExitDebug:
-        HalpDebugExit(Code);
-        KiLog(KiLogError, "exit=debug: this machine has no isa-debug-exit port; halted");
-        break;
-    case KiExitPowerOff:
-        HalpPowerOff();
-        break;
-    case KiExitReboot:
-        HalpReboot();
-        break;
-    default:
-        break;
-    }
-    KiLogDrain();
-    HalpHalt();
 }

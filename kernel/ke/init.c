@@ -9,11 +9,13 @@
  * is running; what a step has logged is put out before the next one begins.
  */
 #include <arch/hal.h>
+#include <arch/mmu.h>
 #include <iop.h>
 #include <kd.h>
 #include <mi.h>
 
 #include "clock.h"
+#include "keep.h"
 #include "log.h"
 #include "start.h"
 #include "trap.h"
@@ -21,13 +23,13 @@
 
 #define EARLY_IST_STACK_SIZE 0x1000
 
-KI_OPTIONS KiOptions;
+KI_OPTIONS KiOptions KI_RO_AFTER_INIT;
 
 static PBOOT_INFO KiBootInfo;
 
-/* The boot processor's block and its first exception stacks; the stacks are replaced by guarded
- * ones as soon as there is memory. */
-static KI_PROCESSOR KiBootProcessor DECLSPEC_ALIGN(64);
+/* The boot processor's block, where GS points from entry.asm on, and its first exception stacks;
+ * the stacks are replaced by guarded ones as soon as there is memory. */
+KI_PROCESSOR KiBootProcessor DECLSPEC_ALIGN(64);
 static UCHAR KiEarlyIstStacks[ARCH_IST_STACKS][EARLY_IST_STACK_SIZE] DECLSPEC_ALIGN(16);
 
 static VOID KiStepProcessor(VOID)
@@ -70,6 +72,11 @@ static VOID KiStepOptions(VOID)
 #endif
 }
 
+static VOID KiStepProtection(VOID)
+{
+    ArchProtectBootProcessor();
+}
+
 /* Devices first: what still writes to memory must stop before that memory has owners. */
 static VOID KiStepMemory(VOID)
 {
@@ -79,6 +86,7 @@ static VOID KiStepMemory(VOID)
     ArchCloseBootPages(KiBootInfo);
     MiInitializeMemory(KiBootInfo);
     KdpMapScreen();
+    KiOpenKeptLog(KiBootInfo->KeptLog != 0 ? ArchPhysicalToVirtual(KiBootInfo->KeptLog) : NULL);
 }
 
 static VOID KiStepFirmware(VOID)
@@ -110,6 +118,7 @@ static const KI_BOOT_STEP KiBootSteps[] = {
     {"log", KiInitializeLog, "KiLog, into the ring"},
     {"processor", KiStepProcessor, "exceptions, GS, IRQL, locks"},
     {"options", KiStepOptions, "KiOptions, the serial ports, the screen on the loader's maps"},
+    {"protection", KiStepProtection, "CR0, CR4, EFER and PAT as on every processor"},
     {"memory", KiStepMemory, "page frames, pool, MmMapIoSpace; the loader's maps are gone"},
     {"firmware", KiStepFirmware, "the ACPI tables' contents"},
     {"interrupts", KiStepInterrupts, "APIC, IOAPIC, vectors; still masked by CLI"},

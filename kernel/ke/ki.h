@@ -184,6 +184,7 @@ typedef struct _KTHREAD
     volatile LONG State;      /* KTHREAD_STATE: see above                                        */
     volatile ULONG Processor; /* where it runs, stands by or is queued: under that processor's
                                  Ready.Lock; else where it ran last                             */
+    ULONG64 StackCanary;      /* in the PCR while it runs: stackcheck.c; constant                 */
     PVOID InitialStack;       /* top; constant */
     SIZE_T StackBytes;        /* constant */
     PCSTR Name;               /* constant */
@@ -345,7 +346,7 @@ typedef struct DECLSPEC_ALIGN(64) _KPRCB
     UCHAR GroupNumber;
     USHORT Node;
     PKTHREAD IdleThread;
-    struct _HALP_START_SLOT *StartSlot; /* an AP's; start.c                     */
+    struct _HALP_START_SLOT *StartSlot; /* its stacks; start.c                  */
     volatile LONG Numbered;             /* written once by the boot processor   */
     volatile LONG CanTakeNmi;           /* its IDT is loaded; once, by itself   */
 
@@ -457,6 +458,12 @@ FORCEINLINE VOID KiLowerIrql(KIRQL NewIrql)
     }
 }
 
+/* ------------------------------------------------------------------ Protections . */
+
+/* On a variable that start-up writes and nobody afterwards: its page becomes read-only. Not for
+ * what a late AP may write (mp/start.c). */
+#define KI_RO_AFTER_INIT __attribute__((section(".data.ro_after_init")))
+
 /* ------------------------------------------------------------------ Options of this boot. */
 extern KI_OPTIONS KiOptions;
 
@@ -519,6 +526,11 @@ VOID KiSetThreadProcessor(ULONG Processor);
 /* The same for a thread that has not been started. */
 VOID KiBindThread(PKTHREAD Thread, ULONG Processor);
 
+/* ------------------------------------------------------------------ Stack checks (stackcheck.c). */
+
+/* A new thread's canary: never 0, lowest byte 0. Any IRQL. */
+ULONG64 KiNewStackCanary(VOID);
+
 /* ------------------------------------------------------------------ Rendezvous (ipi.c). */
 
 /* Drops the range from every processor's TLB. Interrupts on, IRQL <= DISPATCH_LEVEL, no lock held
@@ -537,7 +549,8 @@ typedef enum _KI_LOG_LEVEL
     KiLogError,
     KiLogWarning,
     KiLogInfo,
-    KiLogTrace
+    KiLogTrace,
+    KiLogUnformatted /* KiLogRaw's alone */
 } KI_LOG_LEVEL;
 
 /* One line to the log. Any IRQL, any context but an NMI's. */
@@ -570,5 +583,11 @@ VOID KiStrayInterrupt(ULONG Vector);
 DECLSPEC_NORETURN VOID KiBugCheckFrame(ULONG Code, ULONG_PTR Parameter1, ULONG_PTR Parameter2,
                                        ULONG_PTR Parameter3, ULONG_PTR Parameter4,
                                        PKTRAP_FRAME Frame);
-/* How the run ends, by the exit= option: Code is one of HALP_EXIT_... */
+
+/* ------------------------------------------------------------------ The end (exit.c). */
+
+/* How the run ends, by the options exit= and, after a bug check, panic=: Code is one of
+ * HALP_EXIT_... Any IRQL; at PASSIVE_LEVEL what was logged is put out first. */
 DECLSPEC_NORETURN VOID KiExit(ULONG Code);
+/* The same by the caller's choice. KiExitNone halts; Code is for KiExitDebug. */
+DECLSPEC_NORETURN VOID KiEndRun(KI_EXIT How, ULONG Code);

@@ -58,6 +58,10 @@ typedef struct _KI_OPTIONS
     KI_SWITCH X2Apic;                /* x2apic= */
     KI_SWITCH LockHalt;              /* lockhalt=: who waits for a spin lock halts, or spins */
     BOOLEAN TscUnstable;             /* tsc=unstable: do not use it as the counter */
+    ULONG KeepLines;                 /* keep=: of the boot before to show; 0: keep nothing */
+    KI_EXIT Panic;                   /* panic=: after a bug check; none: as exit= says */
+    ULONG PanicSeconds;              /* panic=: how long its page stays up before a reboot */
+    ULONG FirstRung;                 /* reset=: where the reset ladder begins; a HALP_RUNG */
     KI_NIC Nic;                      /* nic= */
     CHAR NicName[16];                /* nic=, as written */
     ULONG NicGsi;                    /* nic.gsi= */

@@ -101,6 +101,10 @@ VOID KiSwitchTo(PKPRCB Prcb, PKTHREAD New, KTHREAD_STATE NewState)
     {
         KiSwapExtendedState(Old, New);
     }
+    if (!KI_TWIN(KiTwinCanaryStays))
+    {
+        CONTAINING_RECORD(Prcb, KI_PROCESSOR, Prcb)->Pcr.StackCanary = New->StackCanary;
+    }
     KiFinishSwitch(KiSwapContext(Old, New));
 }
 

@@ -21,9 +21,9 @@
 
 /* Written by the boot processor during start-up: before others run, and once more while they wait
  * at IPI_LEVEL. */
-static ULONG64 KiTimeMultiplier; /* 100 ns units per count, times 2^32 */
-static ULONG64 KiTimeAtChange;   /* interrupt time when the counter was chosen */
-static ULONG64 KiCounterAtChange;
+static ULONG64 KiTimeMultiplier KI_RO_AFTER_INIT; /* 100 ns units per count, times 2^32 */
+static ULONG64 KiTimeAtChange KI_RO_AFTER_INIT;   /* interrupt time when the counter was chosen */
+static ULONG64 KiCounterAtChange KI_RO_AFTER_INIT;
 
 /* System time less interrupt time. Whoever sets the clock, locked exchange; read by anyone. */
 static volatile LONG64 KiSystemTimeOffset;

@@ -13,7 +13,7 @@ KI_TWIN_ID KiActiveTwin;
 BOOLEAN KiApcEoiLate;
 
 /* By fault=; written once, at start-up. */
-static KI_TWIN_ID KiSelectedTwin;
+KI_TWIN_ID KiSelectedTwin KI_RO_AFTER_INIT;
 
 #define KI_TWIN_NAME(Symbol, Name, What) [Symbol] = Name,
 

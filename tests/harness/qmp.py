@@ -37,10 +37,15 @@ class Monitor:
     """A QMP connection: -qmp unix:PATH,server=on,wait=off."""
 
     def __init__(self, path):
-        self.stream = connect(path).makefile('rw')
+        self.link = connect(path)
+        self.stream = self.link.makefile('rw')
         self.events = []                            # those that came and nobody waited for
         self.read()                                 # the greeting
         self.execute('qmp_capabilities')
+
+    def limit(self, seconds):
+        """How long to wait from here on for anything."""
+        self.link.settimeout(seconds)
 
     def read(self):
         """The next message."""

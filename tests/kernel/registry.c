@@ -8,6 +8,7 @@
     Suite(KtProcessorSuite)                                                                        \
     Suite(KtTimeSuite)                                                                             \
     Suite(KtLogSuite)                                                                              \
+    Suite(KtKeepSuite)                                                                             \
     Suite(KtIrqlSuite)                                                                             \
     Suite(KtIrqlContractSuite)                                                                     \
     Suite(KtIrqlVectorSuite)                                                                       \
@@ -56,6 +57,8 @@
     Suite(KtMemorySuite)                                                                           \
     Suite(KtPoolSuite)                                                                             \
     Suite(KtSpaceSuite)                                                                            \
+    Suite(KtProtectSuite)                                                                          \
+    Suite(KtProtectStacksSuite)                                                                    \
     Suite(KtObjectSuite)                                                                           \
     Suite(KtHandleSuite)                                                                           \
     Suite(KtThreadObjectSuite)                                                                     \
@@ -69,13 +72,15 @@
     Suite(KtTortureMixSuite)                                                                       \
     Suite(KtWireSuite)                                                                             \
     Suite(KtIdleSuite)                                                                             \
+    Suite(KtHangSuite)                                                                             \
     Suite(KtDeathSuite)                                                                            \
     Suite(KtDeathStacksSuite)                                                                      \
     Suite(KtDeathWatchdogSuite)                                                                    \
     Suite(KtDeathObjectSuite)                                                                      \
     Suite(KtDeathExtendedStateSuite)                                                               \
     Suite(KtScreenPageSuite)                                                                       \
-    Suite(KtDeathScreenSuite)
+    Suite(KtDeathScreenSuite)                                                                      \
+    Suite(KtDeathProtectSuite)
 
 /* clang-format on */
 

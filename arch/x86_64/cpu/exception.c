@@ -9,6 +9,8 @@
  */
 #include "cpu.h"
 
+#include <arch/mmu.h>
+
 #define EXCEPTION_DIVIDE 0
 #define EXCEPTION_NMI 2
 #define EXCEPTION_BREAKPOINT 3
@@ -35,21 +37,37 @@
 
 VOID KiDispatchException(PKTRAP_FRAME Frame);
 
+/* Bug check 0x50's last parameter: what kind of fault. */
+#define FAULT_NOT_PRESENT 0x2
+#define FAULT_USER_ADDRESS 0xF
+
+/* A page that user code could reach: SMAP keeps the kernel's data accesses off it. */
+static BOOLEAN KiIsUserAddress(ULONG64 Address)
+{
+    return Address >> 47 == 0;
+}
+
 /* Microsoft, "Bug Check 0xA", "0x50", "0xBE", "0xFC": which of them depends on what was wrong. */
 static DECLSPEC_NORETURN VOID KiPageFault(PKTRAP_FRAME Frame)
 {
     ULONG64 Address = __readcr2();
     ULONG64 Error = Frame->ErrorCode;
+    ULONG_PTR Operation = (Error & PF_EXECUTE) ? 0x10 : (Error & PF_WRITE) ? 2 : 0;
 
     if ((Error & PF_PRESENT) && (Error & PF_EXECUTE))
     {
-        KiBugCheckFrame(ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY, Address, Error, (ULONG_PTR)Frame, 0,
-                        Frame);
+        KiBugCheckFrame(ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY, Address,
+                        ArchReadEntry((PVOID)Address), (ULONG_PTR)Frame, 0, Frame);
+    }
+    if ((Error & PF_PRESENT) && KiIsUserAddress(Address))
+    {
+        KiBugCheckFrame(PAGE_FAULT_IN_NONPAGED_AREA, Address, Operation, Frame->Rip,
+                        FAULT_USER_ADDRESS, Frame);
     }
     if ((Error & PF_PRESENT) && (Error & PF_WRITE))
     {
-        KiBugCheckFrame(ATTEMPTED_WRITE_TO_READONLY_MEMORY, Address, Error, (ULONG_PTR)Frame, 0,
-                        Frame);
+        KiBugCheckFrame(ATTEMPTED_WRITE_TO_READONLY_MEMORY, Address, ArchReadEntry((PVOID)Address),
+                        (ULONG_PTR)Frame, 0, Frame);
     }
     if (Frame->PreviousIrql >= DISPATCH_LEVEL)
     {
@@ -58,11 +76,8 @@ static DECLSPEC_NORETURN VOID KiPageFault(PKTRAP_FRAME Frame)
         KiBugCheckFrame(IRQL_NOT_LESS_OR_EQUAL, Address, Frame->PreviousIrql, Access, Frame->Rip,
                         Frame);
     }
-    KiBugCheckFrame(PAGE_FAULT_IN_NONPAGED_AREA, Address,
-                    (Error & PF_EXECUTE) ? 0x10
-                    : (Error & PF_WRITE) ? 2
-                                         : 0,
-                    Frame->Rip, 0, Frame);
+    KiBugCheckFrame(PAGE_FAULT_IN_NONPAGED_AREA, Address, Operation, Frame->Rip, FAULT_NOT_PRESENT,
+                    Frame);
 }
 
 /* Microsoft, "Bug Check 0x9C": bank, then the status register's halves. */

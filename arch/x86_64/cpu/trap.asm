@@ -55,6 +55,16 @@ extern KiApcEoiLate
 section .text
 bits 64
 
+; CLEAR_FLAGS - AC and DF, which a gate leaves as they were; the NOP becomes CLAC (entrypatch.c).
+%macro CLEAR_FLAGS 0
+%%patch:
+    db 0x0F, 0x1F, 0x00                 ; nop dword [rax]
+    cld
+[section .entry_patches progbits alloc noexec nowrite align=8]
+    dq %%patch
+__SECT__
+%endmacro
+
 ; SAVE_VOLATILE - builds the frame below [error][vector] with the registers a C routine may change.
 ; Leaves RBP = the frame-pointer link, RSP = the frame, 16-byte aligned.
 %macro SAVE_VOLATILE 0
@@ -70,7 +80,7 @@ bits 64
     mov [rsp + TrR9], r9
     mov [rsp + TrR10], r10
     mov [rsp + TrR11], r11
-    cld
+    CLEAR_FLAGS
 %endmacro
 
 %macro RESTORE_VOLATILE_AND_RETURN 0

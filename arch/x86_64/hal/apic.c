@@ -42,7 +42,7 @@
 #define ICR_IDLE_SPINS 1000000u
 #define DRAIN_LIMIT 256u
 
-BOOLEAN HalpX2ApicMode;
+BOOLEAN HalpX2ApicMode KI_RO_AFTER_INIT;
 
 volatile LONG HalpIcrTimeouts;
 

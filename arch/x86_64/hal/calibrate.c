@@ -18,8 +18,8 @@
 #define MINIMUM_FREQUENCY 1000000ull
 #define DISAGREEMENT_PERCENT 1
 
-ULONG64 HalpTscFrequency;
-ULONG64 HalpApicTimerFrequency;
+ULONG64 HalpTscFrequency KI_RO_AFTER_INIT;
+ULONG64 HalpApicTimerFrequency KI_RO_AFTER_INIT;
 
 typedef struct _HALP_SAMPLE
 {

@@ -23,8 +23,12 @@ typedef struct _HALP_ACPI
 VOID HalpInitializePic(VOID);
 VOID HalpInitializeIoApics(VOID);
 
-/* Makes HalpReboot usable from a bug check (power.c). */
+/* Make resets and power-off possible from a bug check (reset.c, power.c). */
 VOID HalpPrepareReset(VOID);
+VOID HalpPreparePowerOff(VOID);
+
+/* Maps a whole ACPI table; NULL, with a report, if it is not there or absurd (tables.c). */
+PVOID HalpMapTable(ULONG64 Physical, PULONG Length);
 
 /* Filled once by the boot processor before others start; constant afterwards. */
 extern HALP_ACPI HalpAcpi;

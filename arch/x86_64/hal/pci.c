@@ -32,8 +32,8 @@
 static KSPIN_LOCK HalpPciLock = KI_RANKED_SPIN_LOCK(KiRankPciConfig);
 
 /* Written by HalpProbePci and HalpInitializePci, constant afterwards. */
-static BOOLEAN HalpPortsPresent;
-static BOOLEAN HalpEcamTrusted;
+static BOOLEAN HalpPortsPresent KI_RO_AFTER_INIT;
+static BOOLEAN HalpEcamTrusted KI_RO_AFTER_INIT;
 
 /* The mapped window of each bus, NULL until it is asked for; written once, by compare-exchange. */
 static PVOID volatile HalpEcamWindow[HALP_PCI_BUSES];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * serial.c - the two UARTs: COM1 carries the log, COM2 the test results.
+ * serial.c - the two UARTs: COM1 carries the log and what is typed, COM2 the test results.
  *
  * A port is used only if it is there (its scratch register keeps what is written) and loops a byte
  * back. Writing waits a bounded time for room and then drops the character: a line that nobody
@@ -19,6 +19,8 @@
 #define LINE_8N1 0x03
 #define LINE_DIVISOR_ACCESS 0x80
 #define FIFO_ENABLE_CLEAR 0xC7
+#define FIFO_ENABLE_EACH 0x01
+#define INTERRUPT_RECEIVED 0x01
 #define MODEM_DTR_RTS_OUT2 0x0B
 #define MODEM_LOOPBACK 0x1E
 #define STATUS_DATA_READY 0x01
@@ -130,4 +132,25 @@ VOID HalpSerialWrite(ULONG Port, PCSTR Text, SIZE_T Length)
         }
         HalpSerialPut(Serial, Text[Index]);
     }
+}
+
+/* From one character on: nobody types sixteen at a time. */
+VOID HalpSerialEnableReceive(ULONG Port)
+{
+    PHALP_SERIAL Serial = &HalpSerial[Port];
+
+    __outbyte(Serial->Base + UART_FIFO_CONTROL, FIFO_ENABLE_EACH);
+    __outbyte(Serial->Base + UART_INTERRUPT_ENABLE, INTERRUPT_RECEIVED);
+}
+
+BOOLEAN HalpSerialRead(ULONG Port, PUCHAR Byte)
+{
+    PHALP_SERIAL Serial = &HalpSerial[Port];
+
+    if (!(__inbyte(Serial->Base + UART_LINE_STATUS) & STATUS_DATA_READY))
+    {
+        return FALSE;
+    }
+    *Byte = __inbyte(Serial->Base + UART_DATA);
+    return TRUE;
 }
