@@ -86,6 +86,10 @@ VOID HalpPrepareReset(VOID)
 {
 }
 
+VOID HalpPreparePowerOff(VOID)
+{
+}
+
 ULONG HalpApicId(VOID)
 {
     return OwnId;

@@ -21,6 +21,7 @@ COMMANDS = [
     'budget=2000 idle=10 maxcpus=7 onecpu nosmp lockhalt=off console=fb,serial exit=poweroff',
     'numproc=257 numproc=-1 seed=0x10000000000000000 ip=1.2.3.256/8 ip=127.0.0.1/8 nic= quiet',
     'numproc ' + 'a' * 300 + ' =4', 'log=info\tlog=error\nlog=warning exit=halt exit=reboot',
+    'wc=off keep=100 panic=30 reset=cf9 panic=reboot keep=off reset=8042 poison=on nmi=panic',
     'nic=none nic=poll nic=e1000 ip=10.0.2.15/33 console=,fb trace=off x2apic=on',
 ]
 
@@ -126,6 +127,9 @@ def memmap():
     yield b''.join(record(*one) for one in reversed(MAP)) + record(0x8000, 0x100, 4)
     yield record(-0x3000, 0x4000, 1) + record(-1, 2, 2) + record(0, -1, 5)
     yield b''.join(record(n * 0x3000 + n % 5, 0x1800, n % 6) for n in range(160)) + taken
+    # A full table loses a reserved range, in part, and gets room again: then comes memory there.
+    full = b''.join(record(n * 0x1000, 0x1000, 1 + n % 2) for n in range(128))
+    yield full + record(120 * 0x1000, 20 * 0x1000, 2) + record(130 * 0x1000, 8 * 0x1000, 1)
     yield b''.join(record(n * 0x2000, 0x1000, 1) for n in range(128)) + record(0x800, 8, 2) + taken
 
 
@@ -197,6 +201,8 @@ def pci():
     isa = function(0, 31, 0, 0x29188086, 0x060100, 0x80, [], [])
     yield host + bridge + wide + old + isa
     yield host + old
+    yield struct.pack('<12I', 0xFEBC1000, 0xFFFE0000, 0xFE00000C, 0xFFFF000C, 1, 0xFFFFFFFF, 0xC011,
+                      0xFFE1, 0xFEB00000, 0xFFF00000, 0xFE000004, 0xFFFF0004)
     yield function(0, 0, 0, 0x12378086, 0x060000, 0, [], []) + function(
         0, 1, 0, 0x70008086, 0x060100, 0x80, [], []) + old
     yield bridge + function(1, 0, 0, 0x00011B36, 0x060400, 1, [], []) + function(
@@ -219,6 +225,22 @@ def net():
     yield b'\0' + frames.ethernet(frames.BROADCAST, theirs, frames.ETH_ARP, ask)
 
 
+def s5():
+    """DSDTs: what QEMU has, longer encodings, two that differ, packages that end too early."""
+    name = b'\x08_S5_'
+    plain = name + b'\x12\x06\x04\x00\x00\x00\x00'
+    bytes_ = b'\x08\\_S5_\x12\x0a\x04\x0a\x05\x0a\x05\x0a\x00\x0a\x00'
+    words = name + b'\x12\x0e\x04\x0b\x05\x00\x0c\x07\x00\x00\x00\x00\x00'
+    long_ = name + b'\x12\x48\x00\x02\x0a\x05\x0a\x07'
+    padding = b'\x10\x05_SB_' * 3
+    for body in (plain, bytes_, words, long_, padding + bytes_ + padding, plain + bytes_,
+                 bytes_ + bytes_, name + b'\x12\x3f\x04\x00', name + b'\x12\xc8\x00\x00\x01\x02',
+                 name + b'\x12\x05\x01\x0a\x09', name + b'\x14', name, b'_S5_' + plain[5:], b'',
+                 bytes_[:-3], words[:-6], long_[:9]):
+        yield b'\x80' + table(b'DSDT', body, 2)
+        yield b'\x00' + table(b'DSDT', body, 2)
+
+
 def options():
     """Command lines, good and bad."""
     for line in COMMANDS:
@@ -226,7 +248,7 @@ def options():
 
 
 TARGETS = {routine.__name__: routine
-           for routine in (acpi, acpitable, memmap, multiboot2, net, options, pci, pvh)}
+           for routine in (acpi, acpitable, memmap, multiboot2, net, options, pci, pvh, s5)}
 
 
 def main():
