@@ -29,6 +29,7 @@
 
 #include "bugcheck.h"
 #include "expect.h"
+#include "nmi.h"
 #include "stacks.h"
 #include "symbols.h"
 
@@ -129,6 +130,10 @@ VOID KiNonMaskableInterrupt(PKTRAP_FRAME Frame)
     if (Owner != NOBODY && Owner != (LONG)KI_CURRENT_PRCB->Index)
     {
         KiFreeze(Frame);
+    }
+    if (Owner == NOBODY)
+    {
+        KiNoteNmi(Frame);
     }
 }
 

@@ -56,7 +56,6 @@ static VOID KiReportOption(PVOID Context, PCSTR Text)
 
 static VOID KiStepOptions(VOID)
 {
-    KiOptions.LogLevel = KiLogInfo;
     HalpInitializeSerial();
     KiParseOptions(KiBootInfo->CommandLine, &KiOptions, KiReportOption, NULL);
     if (!KiOptions.SeedGiven)
@@ -130,6 +129,7 @@ VOID KiSystemStartup(PBOOT_INFO BootInfo)
 {
     KiStartTimes.Entered = __rdtsc();
     KiBootInfo = BootInfo;
+    KiOptions.LogLevel = KiLogInfo; /* until the command line is read */
     for (ULONG Step = 0; Step < RTL_NUMBER_OF(KiBootSteps); Step++)
     {
         KdpSetStage(Step + 1);

@@ -369,8 +369,19 @@ typedef struct DECLSPEC_ALIGN(64) _KPRCB
     ULONG64 SpuriousCount;  /* true spurious interrupts */
     ULONG64 UnclaimedCount; /* vectors that nobody owns */
     ULONG64 NmiCount;
+    ULONG64 NmiRip;        /* where the last NMI came (nmi.c): its handler         */
+    ULONG64 NmisReported;  /* NmiCount at the last report                          */
+    ULONG64 NmiReportTime; /* interrupt time of it                                 */
+    KIRQL NmiIrql;         /* as NmiRip                                            */
+    ULONG64
+    ErrorPollTime;      /* interrupt time of the next look at the machine-check banks: its clock */
+    ULONG64 ClockSeen;  /* interrupt time at its last clock interrupt           */
+    ULONG64 ClockGaps;  /* clock interrupts that came late by a second or more  */
+    ULONG64 ClockSteps; /* clock interrupts that found the time gone back       */
+    ULONG64 GapReportTime; /* interrupt time when one of these was last reported   */
     ULONG64 ApcInterrupts;
     ULONG64 ApicErrorCount;
+    ULONG ApicErrorsSeen; /* bits of its ESR that were logged */
     ULONG64 IdleHalts;
 #if DBG
     ULONG HeldLockCount; /* locks held by this processor, innermost last; IRQL >= DISPATCH */

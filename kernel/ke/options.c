@@ -366,6 +366,19 @@ static BOOLEAN KiReadTsc(PCSTR Value, PKI_OPTIONS Options)
     return TRUE;
 }
 
+static BOOLEAN KiReadNmi(PCSTR Value, PKI_OPTIONS Options)
+{
+    static const PCSTR Words[] = {"report", "panic"};
+    ULONG Choice;
+
+    if (!KiReadChoice(Value, Words, RTL_NUMBER_OF(Words), &Choice))
+    {
+        return FALSE;
+    }
+    Options->Nmi = (KI_NMI)(KiNmiReport + Choice);
+    return TRUE;
+}
+
 static BOOLEAN KiReadNic(PCSTR Value, PKI_OPTIONS Options)
 {
     static const PCSTR Words[] = {"e1000", "e1000e", "none", "poll"};
@@ -449,6 +462,7 @@ static const KI_OPTION KiOptionTable[] = {
     {"panic", KiReadPanic, "halt, reboot, or a number of seconds to " KI_QUOTE(KI_LONGEST_PANIC)},
     {"reset", KiReadReset, "acpi, cf9, 8042 or fault"},
     {"tsc", KiReadTsc, "unstable"},
+    {"nmi", KiReadNmi, "report or panic"},
     {"nic", KiReadNic, "e1000, e1000e, none or poll"},
     {"nic.gsi", KiReadNicGsi, "a number from 0 to " KI_QUOTE(KI_HIGHEST_GSI)},
     {"ip", KiReadIp, "a host's address and prefix length, A.B.C.D/LEN"},

@@ -37,6 +37,13 @@ typedef enum _KI_NIC
     KiNicPoll /* whichever is found, without its interrupt */
 } KI_NIC;
 
+/* What an NMI means that nobody in here sent. */
+typedef enum _KI_NMI
+{
+    KiNmiReport, /* not said: it is counted and reported */
+    KiNmiPanic   /* bug check 0x80 */
+} KI_NMI;
+
 #define KI_CONSOLE_SERIAL 0x1u
 #define KI_CONSOLE_FRAMEBUFFER 0x2u /* or whatever the screen is */
 
@@ -62,6 +69,7 @@ typedef struct _KI_OPTIONS
     KI_EXIT Panic;                   /* panic=: after a bug check; none: as exit= says */
     ULONG PanicSeconds;              /* panic=: how long its page stays up before a reboot */
     ULONG FirstRung;                 /* reset=: where the reset ladder begins; a HALP_RUNG */
+    KI_NMI Nmi;                      /* nmi= */
     KI_NIC Nic;                      /* nic= */
     CHAR NicName[16];                /* nic=, as written */
     ULONG NicGsi;                    /* nic.gsi= */

@@ -38,6 +38,16 @@
          "drivers/e1000: the DPC takes no lock")                                                   \
     Twin(KiTwinNicNoRaise, "nic-no-raise",                                                         \
          "drivers/e1000: the DPC takes the lock without the IRQL")                                 \
+    Twin(KiTwinNicBlind, "nic-watch-blind",                                                        \
+         "drivers/e1000: the watch does not look")                                                 \
+    Twin(KiTwinNicAllOnes, "nic-all-ones-ours",                                                    \
+         "drivers/e1000: the ISR claims what reads as all ones")                                   \
+    Twin(KiTwinNicTrusts, "nic-trusts-ring",                                                       \
+         "drivers/e1000: what a descriptor says is believed")                                      \
+    Twin(KiTwinNicResets, "nic-resets-at-once",                                                    \
+         "drivers/e1000: rings are reset as often as they are wrong")                              \
+    Twin(KiTwinNicNoBudget, "nic-no-budget",                                                       \
+         "drivers/e1000: a DPC goes on while there are frames")                                    \
     Twin(KiTwinUnlinksEarly, "wait-unlinks-early",                                                 \
          "wait.c: a waiter may leave while its object is locked")                                  \
     Twin(KiTwinWaitLooksEarly, "wait-looks-early",                                                 \
@@ -207,7 +217,17 @@
     Twin(KiTwinProtectNoShootdown, "protect-no-shootdown",                                         \
          "protect.c: other processors keep the old rights")                                        \
     Twin(KiTwinStackNoGuard, "stack-no-guard",                                                     \
-         "mm/stack.c: the pages around a stack are mapped")
+         "mm/stack.c: the pages around a stack are mapped")                                        \
+    Twin(KiTwinSpuriousEoi, "spurious-eoi",                                                        \
+         "trap.c: an EOI for what is not in service")                                              \
+    Twin(KiTwinStrayNoEoi, "stray-no-eoi",                                                         \
+         "trap.c: no EOI for a stray that is in service")                                          \
+    Twin(KiTwinIpiTwice, "ipi-twice",                                                              \
+         "ipi.c: a request stays where a second interrupt finds it")                               \
+    Twin(KiTwinStormNotMasked, "storm-not-masked",                                                 \
+         "interrupt.c: a line that nobody claims stays open")                                      \
+    Twin(KiTwinNmiEnables, "nmi-enables",                                                          \
+         "nmi.c: the handler lets interrupts in")
 /* clang-format on */
 
 #define KI_TWIN_SYMBOL(Symbol, Name, What) Symbol,

@@ -78,7 +78,10 @@ class Config:
         line += ['--append=' + append] if append else []
         line += ['--timeout', self.get('timeout')] if self.get('timeout') else []
         if own:
-            return line + (['--scenario', self.get('scenario')] if self.get('scenario') else [])
+            line += ['--scenario', self.get('scenario')] if self.get('scenario') else []
+            for result in self.get('fails').split():
+                line += ['--expect-fail', result]
+            return line
         seed = SEEDED.fullmatch(self.name)
         line += ['--seed=' + seed[2]] if seed else []
         line += ['--test', tests or self.get('tests', SMOKE)]

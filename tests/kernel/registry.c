@@ -71,6 +71,7 @@
     Suite(KtTortureSchedulerSuite)                                                                 \
     Suite(KtTortureMixSuite)                                                                       \
     Suite(KtWireSuite)                                                                             \
+    Suite(KtOutsideSuite)                                                                          \
     Suite(KtIdleSuite)                                                                             \
     Suite(KtHangSuite)                                                                             \
     Suite(KtDeathSuite)                                                                            \

@@ -96,6 +96,11 @@ VOID ArchSetControlRegisters(VOID);
 /* Writes into the entry code what this processor can do (entrypatch.c). Boot processor, while text
  * is writable: before the kernel's own page tables. */
 VOID ArchPatchEntry(VOID);
+/* Machine checks (machinecheck.c): enables this processor's banks, once its features are known and
+ * before CR4 lets exception 18 in; the exception itself, which returns if the interrupted code can
+ * go on. */
+VOID ArchInitializeMachineChecks(VOID);
+VOID ArchMachineCheck(PKTRAP_FRAME Frame);
 
 VOID ArchInitializeIdt(VOID);
 VOID ArchLoadIdt(VOID);

@@ -4,8 +4,8 @@
  *
  * Every exception is somebody's mistake and ends in the bug check that Microsoft's reference gives
  * it. The exceptions to that: NMIs (they freeze a processor during a bug check, or are counted),
- * the spurious interrupt, and vectors 0x10..0x1E when they were sent as interrupts - the in-service
- * bit tells, for a real exception never sets it.
+ * machine checks that were corrected, the spurious interrupt, and vectors 0x10..0x1E when they were
+ * sent as interrupts - the in-service bit tells, for a real exception never sets it.
  */
 #include "cpu.h"
 
@@ -30,10 +30,6 @@
 #define STATUS_BREAKPOINT 0x80000003u
 #define STATUS_INTEGER_DIVIDE_BY_ZERO 0xC0000094u
 #define STATUS_INTEGER_OVERFLOW 0xC0000095u
-
-#define MSR_MCG_CAP 0x179u
-#define MSR_MC0_STATUS 0x401u
-#define MC_STATUS_VALID (1ull << 63)
 
 VOID KiDispatchException(PKTRAP_FRAME Frame);
 
@@ -80,24 +76,6 @@ static DECLSPEC_NORETURN VOID KiPageFault(PKTRAP_FRAME Frame)
                     Frame);
 }
 
-/* Microsoft, "Bug Check 0x9C": bank, then the status register's halves. */
-static DECLSPEC_NORETURN VOID KiMachineCheck(PKTRAP_FRAME Frame)
-{
-    ULONG Banks = (ULONG)__readmsr(MSR_MCG_CAP) & 0xFF;
-
-    for (ULONG Bank = 0; Bank < Banks; Bank++)
-    {
-        ULONG64 Status = __readmsr(MSR_MC0_STATUS + Bank * 4);
-
-        if (Status & MC_STATUS_VALID)
-        {
-            KiBugCheckFrame(MACHINE_CHECK_EXCEPTION, Bank, (ULONG_PTR)Frame, Status >> 32,
-                            (ULONG)Status, Frame);
-        }
-    }
-    KiBugCheckFrame(MACHINE_CHECK_EXCEPTION, Banks, (ULONG_PTR)Frame, 0, 0, Frame);
-}
-
 static ULONG KiExceptionStatus(ULONG64 Vector)
 {
     switch (Vector)
@@ -118,8 +96,8 @@ static ULONG KiExceptionStatus(ULONG64 Vector)
 }
 
 /*
- * KiDispatchException - from trap.asm; interrupts off, any IRQL. Returns only after an NMI or an
- * interrupt in exception's clothing.
+ * KiDispatchException - from trap.asm; interrupts off, any IRQL. Returns only after an NMI, a
+ * corrected machine check, or an interrupt in exception's clothing.
  */
 VOID KiDispatchException(PKTRAP_FRAME Frame)
 {
@@ -137,14 +115,14 @@ VOID KiDispatchException(PKTRAP_FRAME Frame)
         return;
     }
 
-    switch (Vector)
+    if (Vector == EXCEPTION_PAGE_FAULT)
     {
-    case EXCEPTION_PAGE_FAULT:
         KiPageFault(Frame);
-    case EXCEPTION_MACHINE_CHECK:
-        KiMachineCheck(Frame);
-    default:
-        break;
+    }
+    if (Vector == EXCEPTION_MACHINE_CHECK)
+    {
+        ArchMachineCheck(Frame);
+        return;
     }
 
     Status = KiExceptionStatus(Vector);

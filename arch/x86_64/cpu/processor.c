@@ -115,6 +115,7 @@ VOID ArchInitializeBootProcessor(PKI_PROCESSOR Processor, PVOID IstStacks[ARCH_I
     ArchInitializeIdt();
     ArchInitializeProcessor(Processor, IstStacks);
     ArchDetectFeatures(TRUE);
+    ArchInitializeMachineChecks();
 }
 
 /* The twins of the exception stacks take them away here: the IDT is older than the options. */
@@ -135,5 +136,6 @@ VOID ArchProtectBootProcessor(VOID)
 VOID ArchInitializeFeatures(VOID)
 {
     ArchDetectFeatures(FALSE);
+    ArchInitializeMachineChecks();
     ArchSetControlRegisters();
 }

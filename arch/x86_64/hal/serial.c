@@ -3,8 +3,9 @@
  * serial.c - the two UARTs: COM1 carries the log and what is typed, COM2 the test results.
  *
  * A port is used only if it is there (its scratch register keeps what is written) and loops a byte
- * back. Writing waits a bounded time for room and then drops the character: a line that nobody
- * drains must not stop the kernel. Source: National Semiconductor PC16550D, section 8.
+ * back. Writing waits a bounded time for room, once: then the line counts as stuck, and characters
+ * are dropped until it has room again, for a line that nobody drains must not stop the kernel. How
+ * many were lost is said in their place. Source: National Semiconductor PC16550D, section 8.
  */
 #include "halp.h"
 
@@ -37,7 +38,8 @@ typedef struct _HALP_SERIAL
     USHORT Base;
     BOOLEAN Present;
     ULONG Room;      /* characters that still fit the FIFO; the one writer at a time */
-    ULONG64 Dropped; /* characters given up on; the one writer at a time             */
+    BOOLEAN Stuck;   /* it had no room for WRITE_SPINS; the one writer at a time     */
+    ULONG64 Dropped; /* characters given up on since then; the one writer at a time  */
 } HALP_SERIAL, *PHALP_SERIAL;
 
 static HALP_SERIAL HalpSerial[HALP_SERIAL_PORTS] = {{.Base = 0x3F8}, {.Base = 0x2F8}};
@@ -92,7 +94,9 @@ BOOLEAN HalpSerialPresent(ULONG Port)
 /* Once the holding register is empty the whole FIFO is, so sixteen characters go at once. */
 static BOOLEAN HalpWaitForRoom(PHALP_SERIAL Serial)
 {
-    for (ULONG Spin = 0; Spin < WRITE_SPINS; Spin++)
+    ULONG Spins = Serial->Stuck ? 1 : WRITE_SPINS;
+
+    for (ULONG Spin = 0; Spin < Spins; Spin++)
     {
         if (__inbyte(Serial->Base + UART_LINE_STATUS) & STATUS_HOLDING_EMPTY)
         {
@@ -104,15 +108,43 @@ static BOOLEAN HalpWaitForRoom(PHALP_SERIAL Serial)
     return FALSE;
 }
 
+static BOOLEAN HalpHasRoom(PHALP_SERIAL Serial)
+{
+    if (Serial->Room != 0)
+    {
+        return TRUE;
+    }
+    Serial->Stuck = !HalpWaitForRoom(Serial);
+    return !Serial->Stuck;
+}
+
 static VOID HalpSerialPut(PHALP_SERIAL Serial, CHAR Character)
 {
-    if (Serial->Room == 0 && !HalpWaitForRoom(Serial))
+    if (!HalpHasRoom(Serial))
     {
         Serial->Dropped++;
         return;
     }
     __outbyte(Serial->Base + UART_DATA, (UCHAR)Character);
     Serial->Room--;
+}
+
+/* Says how much is missing here, if something is and there is room. */
+static VOID HalpConfessDropped(PHALP_SERIAL Serial)
+{
+    CHAR Note[64];
+
+    if (Serial->Dropped == 0 || !HalpHasRoom(Serial))
+    {
+        return;
+    }
+    RtlStringCbPrintfA(Note, sizeof(Note), "\r\n# serial: %llu characters dropped\r\n",
+                       Serial->Dropped);
+    Serial->Dropped = 0;
+    for (PCSTR Next = Note; *Next != '\0'; Next++)
+    {
+        HalpSerialPut(Serial, *Next);
+    }
 }
 
 VOID HalpSerialWrite(ULONG Port, PCSTR Text, SIZE_T Length)
@@ -124,6 +156,7 @@ VOID HalpSerialWrite(ULONG Port, PCSTR Text, SIZE_T Length)
         return;
     }
     Serial->Room = 0; /* the FIFO may have been filled by another writer: look again */
+    HalpConfessDropped(Serial);
     for (SIZE_T Index = 0; Index < Length; Index++)
     {
         if (Text[Index] == '\n')

@@ -112,6 +112,12 @@ VOID HalpInitializeVectors(VOID);
 /* Reads and clears this processor's APIC error status. */
 ULONG HalpReadApicError(VOID);
 
+/* ------------------------------------------------------------------ Machine checks. */
+
+/* Logs and clears the errors that this processor's banks hold: those that raise no exception,
+ * because the hardware has corrected them. Not to be preempted; any IRQL. */
+VOID ArchPollMachineChecks(VOID);
+
 /* ------------------------------------------------------------------ Interrupt lines (GSIs). */
 
 typedef enum _HALP_POLARITY
