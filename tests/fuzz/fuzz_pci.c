@@ -3,10 +3,11 @@
  * fuzz_pci.c - PCI configuration space: any functions with any registers.
  *
  * Input: records of a place (device and function, then the bus), registers from 0x00 to 0x3F, and
- * for each of those bytes which bits a write changes; then six base addresses, each with a mask. Oracle: each function is visited once, and
- * only if something answers there; a base address that is used is a power of two long, aligned, in
- * its space, and written only while the device does not decode; afterwards the registers hold what
- * they held; every candidate line of an interrupt pin exists and is named once.
+ * for each of those bytes which bits a write changes; then six base addresses, each with a mask.
+ * Oracle: each function is visited once, and only if something answers there; a base address that
+ * is used is a power of two long, aligned, in its space, and written only while the device does not
+ * decode; afterwards the registers hold what they held; every candidate line of an interrupt pin
+ * exists and is named once.
  */
 #include "../host/test_pci.h"
 #include "fuzz.h"

@@ -9,6 +9,12 @@
 #include "../../kernel/ex/pool.c"
 #include "../../kernel/ex/poolchk.c"
 #include "../../kernel/ex/slab.c"
+#include <twin.h>
+
+#if DBG
+KI_TWIN_ID KiSelectedTwin; /* none: the wrong variants are not what is tested here */
+#endif
+
 #include "../../kernel/mm/init.c"
 #include "../../kernel/mm/iospace.c"
 #include "../../kernel/mm/pfn.c"
