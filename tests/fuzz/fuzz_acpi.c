@@ -82,11 +82,11 @@ VOID KiLog(KI_LOG_LEVEL Level, PCSTR Format, ...)
     FUZZ_REQUIRE(Format != NULL);
 }
 
-VOID HalpPrepareReset(VOID)
+VOID HalpPreparePowerOff(VOID)
 {
 }
 
-VOID HalpPreparePowerOff(VOID)
+VOID HalpPrepareReset(VOID)
 {
 }
 

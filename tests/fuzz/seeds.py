@@ -235,7 +235,8 @@ def s5():
     padding = b'\x10\x05_SB_' * 3
     for body in (plain, bytes_, words, long_, padding + bytes_ + padding, plain + bytes_,
                  bytes_ + bytes_, name + b'\x12\x3f\x04\x00', name + b'\x12\xc8\x00\x00\x01\x02',
-                 name + b'\x12\x06\x02\x0a\x09\x0a\x09', name + b'\x12\x05\x01\x0a\x05', name + b'\x14', name, b'_S5_' + plain[5:], b'',
+                 name + b'\x12\x06\x02\x0a\x09\x0a\x09', name + b'\x12\x05\x01\x0a\x05',
+                 name + b'\x14', name, b'_S5_' + plain[5:], b'',
                  bytes_[:-3], words[:-6], long_[:9]):
         yield b'\x80' + table(b'DSDT', body, 2)
         yield b'\x00' + table(b'DSDT', body, 2)

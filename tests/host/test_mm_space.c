@@ -9,12 +9,6 @@
 #include "../../kernel/ex/pool.c"
 #include "../../kernel/ex/poolchk.c"
 #include "../../kernel/ex/slab.c"
-#include <twin.h>
-
-#if DBG
-KI_TWIN_ID KiSelectedTwin; /* none: the wrong variants are not what is tested here */
-#endif
-
 #include "../../kernel/mm/init.c"
 #include "../../kernel/mm/iospace.c"
 #include "../../kernel/mm/pfn.c"
@@ -105,6 +99,9 @@ ULONG64 ArchTranslate(PVOID VirtualAddress)
     Entry = FindEntry((ULONG64)VirtualAddress);
     return Entry->Mapped ? Entry->Physical + BYTE_OFFSET(VirtualAddress) : ARCH_NOT_MAPPED;
 }
+
+/* No broken twin. */
+KI_TWIN_ID KiSelectedTwin;
 
 VOID KiFlushTlbRange(PVOID VirtualAddress, SIZE_T PageCount)
 {
