@@ -250,8 +250,8 @@ static VOID HalpProgramLocalPins(VOID)
 }
 
 /* Brings this processor's APIC into the mode that all use, from whichever firmware left it in: INIT
- * keeps x2APIC on an AP, or does not. From x2APIC the way to xAPIC leads through "disabled", and the
- * way to x2APIC through xAPIC (SDM 3A 11.12.5.1). */
+ * keeps x2APIC on an AP, or does not. From x2APIC the way to xAPIC leads through "disabled", and
+ * the way to x2APIC through xAPIC (SDM 3A 11.12.5.1). */
 static VOID HalpEnterApicMode(ULONG64 ApicBase)
 {
     ULONG64 Rest = ApicBase & ~(APIC_BASE_ENABLE | APIC_BASE_EXTD);
