@@ -21,7 +21,7 @@ import qemu
 BINARY = 'bochs-bin'            # /usr/bin/bochs is a script around it
 SHARE = Path('/usr/share/bochs')
 MODEL = 'corei7_skylake_x'      # with x2APIC, SMEP, SMAP; ryzen is one without x2APIC
-IPS = 25_000_000                # a second of the guest's is so many instructions of each CPU
+IPS = 10_000_000                # a second of the guest's is so many instructions of each CPU
 
 # What Bochs logs as errors. Each line that none of these matches fails a run.
 FORGIVEN = re.compile('|'.join((
