@@ -34,7 +34,7 @@ def missing():
     """What is not installed, in words; '' if all is."""
     needed = (BINARY, SHARE / 'BIOS-bochs-latest', SHARE / 'VGABIOS-lgpl-latest')
     absent = [str(path) for path in needed if not shutil.which(path) and not os.path.exists(path)]
-    return 'no %s: tools/packages install emulator' % ' '.join(absent) if absent else ''
+    return 'no %s: tools/packages install test' % ' '.join(absent) if absent else ''
 
 
 def unsupported(guest):

@@ -78,7 +78,9 @@ class Config:
         line += ['--append=' + append] if append else []
         line += ['--timeout', self.get('timeout')] if self.get('timeout') else []
         if own:
-            return line + (['--scenario', self.get('scenario')] if self.get('scenario') else [])
+            line += ['--scenario', self.get('scenario')] if self.get('scenario') else []
+            line += ['--test', tests or self.get('tests')] if self.get('tests') else []
+            return line + (['--expect-log', self.get('log')] if self.get('log') else [])
         seed = SEEDED.fullmatch(self.name)
         line += ['--seed=' + seed[2]] if seed else []
         line += ['--test', tests or self.get('tests', SMOKE)]
