@@ -11,6 +11,8 @@
 ;
 ; Sources: Intel SDM 3A 10.8.5 (Initializing IA-32e Mode); Multiboot2 3.2 (I386 machine state).
 
+%include "offsets.inc"
+
 IMAGE_BASE      equ 0xFFFFFFFF80000000
 PVH_MAGIC       equ 0x336EC578          ; what BootMain is told for PVH: its structure's own magic
 
@@ -19,6 +21,7 @@ CR0_WP          equ 1 << 16
 CR0_PG          equ 1 << 31
 CR4_PAE         equ 1 << 5
 MSR_EFER        equ 0xC0000080
+MSR_GS_BASE     equ 0xC0000101
 EFER_LME        equ 1 << 8
 EFLAGS_ID       equ 1 << 21
 PTE_PRESENT     equ 1 << 0
@@ -32,6 +35,7 @@ global PvhEntry
 extern BootMain
 extern KiImageBssStart
 extern KiImageBssEnd
+extern KiBootProcessor
 
 section .boot.text progbits alloc exec nowrite align=16
 bits 32
@@ -177,6 +181,18 @@ higher_half:
     xor eax, eax
     rep stosq
     mov rsp, main_stack_top
+
+    ; GS and its canary before any C: the compiler's stack checks read gs:PcStackCanary.
+    mov rdi, KiBootProcessor
+    mov rax, rdi
+    mov rdx, rdi
+    shr rdx, 32
+    mov ecx, MSR_GS_BASE
+    wrmsr
+    rdtsc
+    shl rax, 8                          ; lowest byte 0: no string's end writes it
+    mov [rdi + PcStackCanary], rax
+
     mov edi, ebp
     mov rsi, r8
     xor ebp, ebp                        ; end of the frame-pointer chain

@@ -17,7 +17,7 @@ MACHINE = ('smp', 'image', 'machine', 'boot', 'firmware', 'memory', 'cpu', 'nic'
 OTHER = ('tests', 'append', 'fault', 'timeout', 'tier', 'bugcheck', 'fails', 'log', 'may-skip',
          'kind', 'build', 'seeds', 'scenario')
 RUNNERS = ('ping', 'screen', 'fault', 'reboot', 'bochs')     # kinds with a run-KIND of their own
-SMOKE = 'ke/processor*,ke/time-*,ke/ipi*,ke/irql-L*,mm/*,nic/*'  # what shows that a machine works
+SMOKE = 'ke/processor*,ke/time-*,ke/ipi*,ke/irql-L*,mm/*,kd/*,nic/*'  # what shows that a machine works
 ALONE = 8               # from this many CPUs on, a run gets the host to itself
 
 
@@ -79,6 +79,8 @@ class Config:
         line += ['--timeout', self.get('timeout')] if self.get('timeout') else []
         if own:
             line += ['--scenario', self.get('scenario')] if self.get('scenario') else []
+            for result in self.get('fails').split():
+                line += ['--expect-fail', result]
             line += ['--test', tests or self.get('tests')] if self.get('tests') else []
             return line + (['--expect-log', self.get('log')] if self.get('log') else [])
         seed = SEEDED.fullmatch(self.name)
