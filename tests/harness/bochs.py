@@ -30,7 +30,7 @@ FORGIVEN = re.compile('|'.join((
     # microcode, its processors have neither.
     r'(RD|WR)MSR: Unknown register 0x(179|8b)$',
 )))
-WHERE = re.compile(r'^\((\d+)\)\.?\s*\[[^]]*\] \[[^]]*\] [0-9a-f]+:([0-9a-f]+) (.*)$', re.MULTILINE)
+WHERE = re.compile(r'^\((\d+)\)\.? ?(?:\[\d+\] )?\[0x[0-9a-f]+\] [0-9a-f]+:([0-9a-f]+) (.*?)\r?$', re.MULTILINE)
 
 
 def missing():
@@ -123,7 +123,8 @@ class Machine:
         self.said = b''
         self.process.send_signal(signal.SIGINT)
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and self.drain(0.2):
+        while (b'<bochs:' not in self.said and time.monotonic() < deadline
+               and self.drain(0.2)):
             pass
         symbols = hang.Symbols(elf)
         return ['CPU %s at 0x%s %s: %s' % (number, address.lstrip('0'),
