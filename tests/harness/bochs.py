@@ -30,7 +30,8 @@ FORGIVEN = re.compile('|'.join((
     # microcode, its processors have neither.
     r'(RD|WR)MSR: Unknown register 0x(179|8b)$',
 )))
-WHERE = re.compile(r'^\((\d+)\)\.? ?(?:\[\d+\] )?\[0x[0-9a-f]+\] [0-9a-f]+:([0-9a-f]+) (.*?)\r?$', re.MULTILINE)
+WHERE = re.compile(r'^\((\d+)\)\.? ?(?:\[\d+\] )?\[0x[0-9a-f]+\] [0-9a-f]+:([0-9a-f]+) (.*?)\r?$',
+                   re.MULTILINE)
 
 
 def missing():
@@ -96,7 +97,7 @@ class Machine:
     def __enter__(self):
         rc, commands = self.directory / 'bochsrc', self.directory / 'bochs.commands'
         rc.write_text(self.text)
-        commands.write_text('c\n')              # Debian's Bochs is the debugger: it waits to be let go
+        commands.write_text('c\n')      # Debian's Bochs is the debugger: it waits to be let go
         self.terminal, other = pty.openpty()
         self.process = subprocess.Popen(
             [BINARY, '-q', '-unlock', '-f', str(rc), '-rc', str(commands)], stdin=other,
