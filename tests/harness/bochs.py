@@ -74,7 +74,7 @@ def configuration(guest, iso, directory, port=0):
         'log: %s' % (directory / 'bochs.log'),
         'panic: action=fatal',
         'error: action=report',
-        'info: action=report, ' + ', '.join('cpu%d=ignore, apic%x=ignore' % (number, number)
+        'info: action=report, ' + ', '.join('cpu%x=ignore, apic%x=ignore' % (number, number)
                                             for number in range(guest.cpus())),
         'clock: sync=none, time0=1790000000',
         'speaker: enabled=0',

@@ -314,7 +314,7 @@ static VOID TakeStorms(ULONG Before)
 #define RTE_MASKED 0x10000u
 
 /* An IOAPIC sends a level again at the EOI while the line is up; Bochs's looks only at its next
- * change. FALSE only if the kernel has done its part: the line unmasked, nothing left in service. */
+ * change. FALSE only if the kernel has done its part: the line is unmasked, nothing in service. */
 static BOOLEAN LevelComesAgain(VOID)
 {
     KT_CHECK(KtWaitFor(&Pit.Calls, 1, ARRIVAL_LIMIT), "the line never interrupted");
