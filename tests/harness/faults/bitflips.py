@@ -19,7 +19,7 @@ COUNT = 60
 HANG = 20                   # seconds without the end of the run
 IMAGE_BASE = 0xFFFFFFFF80000000
 KINDS = {'t': 'code', 'r': 'constants', 'd': 'data', 'b': 'data'}
-OWN = re.compile(r'(Ki|Ke|Ex|Ob|Ps|Io|Mi|Mm|Halp|Arch)')
+OWN = re.compile(r'(Ki|Ke|Ex|Ob|Ps|Io|Mi|Mm|Halp|Arch)[A-Z]')
 FATES = ('masked', 'bug check', 'failed check', 'hang', 'reset')
 EXITS = {qemu.PASS: 'masked', qemu.BUGCHECK: 'bug check', qemu.FAIL: 'failed check', 0: 'reset'}
 
