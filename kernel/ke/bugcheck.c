@@ -45,8 +45,8 @@ static volatile LONG KiBugCheckOwner = NOBODY;
 /* Set by the owner when the report has begun. */
 static BOOLEAN KiReporting;
 
-/* Set by the owner when the report has failed. */
-static BOOLEAN KiReportFailed;
+/* How often reporting, and then ending the boot, have failed: the owner's. */
+static ULONG KiReportFailures;
 
 static const struct
 {
@@ -314,13 +314,21 @@ static VOID KiReport(const KI_STOP *Stop)
 /* The report itself has led here. What says so may fail in turn: once. */
 static DECLSPEC_NORETURN VOID KiFailReport(VOID)
 {
-    if (!KiReportFailed)
+    switch (KiReportFailures++)
     {
-        KiReportFailed = TRUE;
+    case 0:
         HalpSerialWrite(0, REPORT_FAILED, sizeof(REPORT_FAILED) - 1);
         KdpReportFailed();
+        KiExit(HALP_EXIT_BUGCHECK);
+    case 1:
+        KiExit(HALP_EXIT_BUGCHECK);
+    default: /* what ends the boot fails too: nothing that has state to be wrong */
+        if (KiOptions.Exit == KiExitDebug)
+        {
+            HalpDebugExit(HALP_EXIT_BUGCHECK);
+        }
+        HalpHalt();
     }
-    KiExit(HALP_EXIT_BUGCHECK);
 }
 
 VOID KiBugCheckFrame(ULONG Code, ULONG_PTR Parameter1, ULONG_PTR Parameter2, ULONG_PTR Parameter3,
