@@ -111,7 +111,8 @@ RUN_SETTINGS = SMP="$(SMP)" MACHINE="$(MACHINE)" MEM="$(MEM)" NIC="$(NIC)" UEFI=
 
 run: tools-build-run
 	$(MAKE) $(KERNEL)
-	tools/run $(RUN_SETTINGS) $(if $(filter command% environment,$(origin WINDOW)),DISPLAY=$(WINDOW))
+	tools/run $(RUN_SETTINGS) $(if $(filter command% environment,$(origin WINDOW)),DISPLAY=$(WINDOW)) \
+	    $(if $(filter command%,$(origin DISPLAY)),DISPLAY=$(DISPLAY))
 
 debug: tools-build-run
 	$(MAKE) $(KERNEL)

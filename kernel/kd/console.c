@@ -14,8 +14,8 @@
  *
  * LOCKS AND IRQL
  *   The grid belongs to the holder of the log's drain flag, of whom there is one. In a bug check it
- *   belongs to the one processor left: whoever had it has stopped for ever, perhaps in the middle of
- *   a change, so the grid is begun anew and nothing in it is believed. No lock is taken.
+ *   belongs to the one processor left: whoever had it has stopped for ever, perhaps in the middle
+ *   of a change, so the grid is begun anew and nothing in it is believed. No lock is taken.
  *
  * ORDERING
  *   Drawing ends with a fence, which empties the write-combining buffers: what was drawn is to be

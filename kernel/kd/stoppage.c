@@ -6,7 +6,8 @@
  * screen before anything else is tried; the second follows pointers (stacks, threads), which may be
  * what is broken, and comes after the report on the serial port. If the report fails, the page says
  * so. What there is room for follows from the screen's height: the rows between the first part and
- * the advice at the bottom are the other processors' up to half, and the stack's.
+ * the advice at the bottom are the other processors' up to half, then the stack's; what is left
+ * shows the end of the log.
  */
 #include "kd.h"
 
@@ -46,7 +47,10 @@ static VOID KdpWriteRow(ULONG Row, ULONG Indent, UCHAR Color, PCSTR Format, ...)
     va_start(Arguments, Format);
     RtlStringCbVPrintfA(Text, sizeof(Text), Format, Arguments);
     va_end(Arguments);
-    Length = strlen(Text);
+    for (Length = 0; Text[Length] != '\0'; Length++)
+    {
+        Text[Length] = Text[Length] < ' ' ? ' ' : Text[Length]; /* nothing that moves */
+    }
     Room = KdpPage->Columns - Indent;
     KdpMoveTo(KdpPage, Row, Indent);
     KdpPutText(KdpPage, Color, Text, Length < Room ? Length : Room);
@@ -54,7 +58,7 @@ static VOID KdpWriteRow(ULONG Row, ULONG Indent, UCHAR Color, PCSTR Format, ...)
 
 static PCSTR KdpLastAdvice(VOID)
 {
-    switch (KiOptions.Exit)
+    switch (KiOptions.Panic != KiExitNone ? KiOptions.Panic : KiOptions.Exit)
     {
     case KiExitReboot:
         return "The machine then restarts by itself.";
@@ -78,9 +82,9 @@ static VOID KdpWriteAdvice(VOID)
 
     KdpWriteRow(Row, MARGIN, PAGE_COLOR,
                 "What to do: take a photograph of this screen, or note the STOP line.");
-    KdpWriteRow(Row + 1, MARGIN, PAGE_COLOR, "%s%s",
-                Serial ? "The full report is on the first serial port. " : "", KdpLastAdvice());
-    KdpWriteRow(Row + 2, MARGIN, PAGE_COLOR, "docs/testing.md tells how to read this.");
+    KdpWriteRow(Row + 1, MARGIN, PAGE_COLOR, "%sdocs/testing.md explains it.",
+                Serial ? "The full report is on the first serial port; " : "");
+    KdpWriteRow(Row + 2, MARGIN, PAGE_COLOR, "%s", KdpLastAdvice());
 }
 
 VOID KdpBeginStopPage(const KI_STOP *Stop)
@@ -195,27 +199,48 @@ static VOID KdpWriteOthers(const KI_STOP *Stop, ULONG Count, ULONG Row, ULONG En
     }
 }
 
+/* Rows [Row, End): a title, and as many of the log's last lines as there are and fit. */
+static VOID KdpWriteLog(ULONG Row, ULONG End)
+{
+    ULONG Lines = 0;
+
+    if (Row + 1 >= End)
+    {
+        return;
+    }
+    while (Lines < End - Row - 1 && KiOldLine(Lines) != NULL)
+    {
+        Lines++;
+    }
+    KdpWriteRow(Row++, MARGIN, PAGE_COLOR, "The log's last lines:");
+    while (Lines-- != 0)
+    {
+        KdpWriteRow(Row++, MARGIN + 2, QUIET_COLOR, "%s", KiOldLine(Lines));
+    }
+}
+
 VOID KdpFinishStopPage(const KI_STOP *Stop)
 {
     PKPRCB Prcb = Stop->Prcb;
     KDP_STACK_ROWS Rows;
-    ULONG Others, Shown;
+    ULONG Others, Shown, End;
 
     if (KdpPage == NULL)
     {
         return;
     }
     Rows.Next = HEADER_ROWS;
-    Rows.End = KdpAdviceRow() > HEADER_ROWS ? KdpAdviceRow() - 1 : HEADER_ROWS;
+    End = KdpAdviceRow() > HEADER_ROWS ? KdpAdviceRow() - 1 : HEADER_ROWS;
     KdpWriteRow(HEADER_ROWS - 1, MARGIN, PAGE_COLOR, "CPU %u, IRQL %u, thread %s%s", Prcb->Index,
                 Stop->Irql, Prcb->CurrentThread != NULL ? Prcb->CurrentThread->Name : "none",
                 Prcb->DpcRoutineActive ? ", in a DPC" : "");
     Others = KdpCountOthers(Stop);
-    Shown = Others < (Rows.End - Rows.Next) / 2 ? Others : (Rows.End - Rows.Next) / 2;
-    Rows.End -= Shown;
+    Shown = Others < (End - Rows.Next) / 2 ? Others : (End - Rows.Next) / 2;
+    Rows.End = End - Shown;
     KdpWriteStack(Stop, &Rows);
     Rows.Next += Rows.Next < Rows.End; /* a blank row, if there is one left */
     KdpWriteOthers(Stop, Others, Rows.Next, Rows.Next + Shown);
+    KdpWriteLog(Rows.Next + Shown + 1, End);
     KdpShowPage();
 }
 

@@ -444,6 +444,19 @@ VOID KiLogEmergency(VOID)
     }
 }
 
+PCSTR KiOldLine(ULONG Back)
+{
+    LONG64 Position = KiLogHead - 1 - (LONG64)Back;
+    PKI_LOG_SLOT Slot;
+
+    if (Position < 0 || Back >= LOG_SLOTS)
+    {
+        return NULL;
+    }
+    Slot = &KiLogRing[Position % LOG_SLOTS];
+    return Slot->Sequence == Position + LOG_SLOTS ? Slot->Text : NULL;
+}
+
 ULONG DbgPrint(PCSTR Format, ...)
 {
     va_list Arguments;

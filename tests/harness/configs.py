@@ -17,7 +17,8 @@ MACHINE = ('smp', 'image', 'machine', 'boot', 'firmware', 'memory', 'cpu', 'nic'
 OTHER = ('tests', 'append', 'fault', 'timeout', 'tier', 'bugcheck', 'fails', 'log', 'may-skip',
          'kind', 'build', 'seeds', 'scenario')
 RUNNERS = ('ping', 'screen', 'fault', 'reboot', 'bochs')     # kinds with a run-KIND of their own
-SMOKE = 'ke/processor*,ke/time-*,ke/ipi*,ke/irql-L*,mm/*,kd/*,nic/*'  # what shows that a machine works
+# What shows that a machine works.
+SMOKE = 'ke/processor*,ke/time-*,ke/ipi*,ke/irql-L*,mm/*,kd/*,nic/*'
 ALONE = 8               # from this many CPUs on, a run gets the host to itself
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Reads a guest's screen: a picture taken by QEMU back into text, by the kernel's own font.
 
-A picture is (width, height, rows of RGB bytes). Golden pictures are PNG files, written and read here
-as far as they need be: 8 bits a channel, no interlace.
+Golden pictures are PNG files, written and read here as far as they need be: 8 bits a channel, no
+interlace.
 """
 import struct
 import sys

@@ -218,9 +218,9 @@ VOID HalpInitializeSerial(VOID);
 VOID HalpSerialEnableReceive(ULONG Port);
 BOOLEAN HalpSerialRead(ULONG Port, PUCHAR Byte);
 
-/* The keyboard: looks for it and sets it up, saying what there is, in 4 s at most; FALSE if there is
- * no controller. PASSIVE_LEVEL. Enabling its interrupt drops what has been typed; FALSE if it takes
- * no command. The next byte of its scan codes, of set 1, or FALSE if there is none: any IRQL. */
+/* The keyboard: looks for it and sets it up, saying what there is, in 4 s at most; FALSE if there
+ * is no controller. PASSIVE_LEVEL. Enabling its interrupt drops what has been typed; FALSE if it
+ * takes no command. The next byte of its scan codes (set 1), or FALSE: any IRQL. */
 BOOLEAN HalpStartKeyboard(VOID);
 BOOLEAN HalpEnableKeyboard(VOID);
 BOOLEAN HalpReadKeyboard(PUCHAR Byte);
