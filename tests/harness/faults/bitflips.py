@@ -8,32 +8,32 @@ pass), detected (a bug check, or a check that fails), a hang, or a reset. The ta
 import collections
 import contextlib
 import random
-import struct
+import re
 import subprocess
 
 import outside
 import qemu
 import qmp
 
-COUNT = 48
+COUNT = 60
 HANG = 20                   # seconds without the end of the run
+IMAGE_BASE = 0xFFFFFFFF80000000
+KINDS = {'t': 'code', 'r': 'constants', 'd': 'data', 'b': 'data'}
+OWN = re.compile(r'(Ki|Ke|Ex|Ob|Ps|Io|Mi|Mm|Halp|Arch)')
 FATES = ('masked', 'bug check', 'failed check', 'hang', 'reset')
 EXITS = {qemu.PASS: 'masked', qemu.BUGCHECK: 'bug check', qemu.FAIL: 'failed check', 0: 'reset'}
 
 
-def segments(elf):
-    """The kernel's loadable segments, as (what they may be, physical address, bytes)."""
-    header = elf[:64]
-    start, = struct.unpack_from('<Q', header, 32)
-    size, count = struct.unpack_from('<HH', header, 54)
-    found = []
-    for number in range(count):
-        kind, flags, _, _, physical, _, length, _ = struct.unpack_from('<IIQQQQQQ', elf,
-                                                                       start + number * size)
-        if kind == 1 and length:
-            rights = ''.join(letter for letter, bit in (('r', 4), ('w', 2), ('x', 1))
-                             if flags & bit)
-            found.append((rights, physical, length))
+def targets(elf):
+    """The kernel's own symbols by what they are: {kind: [(name, physical address, bytes)]}."""
+    found = {kind: [] for kind in KINDS.values()}
+    lines = subprocess.run(['nm', '-S', '--defined-only', str(elf)], capture_output=True, text=True,
+                           check=True).stdout.splitlines()
+    for line in lines:
+        words = line.split()
+        if len(words) == 4 and words[2].lower() in KINDS and OWN.match(words[3]):
+            found[KINDS[words[2].lower()]].append((words[3], int(words[0], 16) - IMAGE_BASE,
+                                                   int(words[1], 16)))
     return found
 
 
@@ -55,18 +55,19 @@ def flip(guest, address, bit):
 def campaign(guest, out):
     """Row 33: single bits of the kernel's image turned over, a boot each: what follows."""
     dice = random.Random(outside.seed())
-    places = segments(qemu.image(guest.machine).read_bytes())
-    tally = {rights: collections.Counter() for rights, _, _ in places}
+    symbols = targets(qemu.image(guest.machine))
+    tally = {kind: collections.Counter() for kind in symbols}
     for number in range(COUNT):
-        rights, start, length = places[number % len(places)]
-        address, bit = start + dice.randrange(length), dice.randrange(8)
+        kind = list(symbols)[number % len(symbols)]
+        name, start, length = dice.choice(symbols[kind])
+        offset, bit = dice.randrange(length), dice.randrange(8)
         with contextlib.ExitStack() as stack:
             one = guest if number == 0 else stack.enter_context(guest.again().running())
-            fate = flip(one, address, bit)
-        tally[rights][fate] += 1
-        out.comment('%s %#x bit %d: %s' % (rights, address, bit, fate))
-    out.comment('%-8s' % 'segment' + ''.join('%14s' % fate for fate in FATES))
-    for rights, counts in tally.items():
-        out.comment('%-8s' % rights + ''.join('%14d' % counts[fate] for fate in FATES))
+            fate = flip(one, start + offset, bit)
+        tally[kind][fate] += 1
+        out.comment('%s %s+%#x bit %d: %s' % (kind, name, offset, bit, fate))
+    out.comment('%-10s' % '' + ''.join('%14s' % fate for fate in FATES))
+    for kind, counts in tally.items():
+        out.comment('%-10s' % kind + ''.join('%14d' % counts[fate] for fate in FATES))
     known = sum(counts[fate] for counts in tally.values() for fate in FATES)
     out.result(known == COUNT, 'flips/each-classified')

@@ -19,13 +19,13 @@
 struct _KI_PROCESSOR;
 VOID ArchInitializeProcessor(struct _KI_PROCESSOR *Processor, PVOID IstStacks[ARCH_IST_STACKS]);
 VOID ArchInitializeBootProcessor(struct _KI_PROCESSOR *Processor, PVOID IstStacks[ARCH_IST_STACKS]);
+/* The boot processor's control registers, and the entry code fitted to it. After the options,
+ * before memory. */
+VOID ArchProtectBootProcessor(VOID);
 /* Notes which processor this is (family, model, stepping, microcode, TSC adjustment), itself; and
  * logs what Count of them have noted, those unlike the first as warnings. */
 VOID ArchRecordProcessor(ULONG Index, ULONG ApicId);
 VOID ArchReportProcessors(ULONG Count);
-/* The boot processor's control registers, and the entry code fitted to it. After the options, before
- * memory. */
-VOID ArchProtectBootProcessor(VOID);
 /* An AP's features, checked against the others', and its control registers. */
 VOID ArchInitializeFeatures(VOID);
 /* Replaces the exception stacks of a processor; this one's own, or one that has not started. */
