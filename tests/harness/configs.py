@@ -13,9 +13,9 @@ HERE = Path(__file__).resolve().parent
 TABLE = HERE / 'matrix.txt'
 TWINS = qemu.TOP / 'kernel/ke/twin.h'
 MACHINE = ('smp', 'image', 'machine', 'boot', 'firmware', 'memory', 'cpu', 'nic', 'icount',
-           'madt', 'extra')
+           'tables', 'structure', 'extra')
 OTHER = ('tests', 'append', 'fault', 'timeout', 'tier', 'bugcheck', 'fails', 'log', 'may-skip',
-         'kind', 'build', 'seeds', 'scenario')
+         'kind', 'build', 'seeds', 'scenario', 'refuses', 'group', 'what')
 RUNNERS = ('ping', 'screen', 'fault', 'reboot', 'bochs')     # kinds with a run-KIND of their own
 SMOKE = 'ke/processor*,ke/time-*,ke/ipi*,ke/irql-L*,mm/*,nic/*'  # what shows that a machine works
 ALONE = 8               # from this many CPUs on, a run gets the host to itself
@@ -86,6 +86,7 @@ class Config:
         for test in self.get('fails').split():
             line += ['--expect-fail', test]
         line += ['--expect-log', self.get('log')] if self.get('log') else []
+        line += ['--expect-refusal', self.get('refuses')] if self.get('refuses') else []
         return line + (['--may-skip'] if self.get('may-skip') == 'yes' else [])
 
 
