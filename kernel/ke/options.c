@@ -284,6 +284,21 @@ static BOOLEAN KiReadX2Apic(PCSTR Value, PKI_OPTIONS Options)
     return KiReadSwitch(Value, &Options->X2Apic);
 }
 
+static BOOLEAN KiReadNoX2Apic(PCSTR Value, PKI_OPTIONS Options)
+{
+    if (Value != NULL)
+    {
+        return FALSE;
+    }
+    Options->X2Apic = KiSwitchOff;
+    return TRUE;
+}
+
+static BOOLEAN KiReadPoison(PCSTR Value, PKI_OPTIONS Options)
+{
+    return KiReadSwitch(Value, &Options->Poison);
+}
+
 static BOOLEAN KiReadLockHalt(PCSTR Value, PKI_OPTIONS Options)
 {
     return KiReadSwitch(Value, &Options->LockHalt);
@@ -376,6 +391,8 @@ static const KI_OPTION KiOptionTable[] = {
     {"fault", KiReadFault, "a name of " KI_TAKES_TEXT},
     {"trace", KiReadTrace, "on or off"},
     {"x2apic", KiReadX2Apic, "on or off"},
+    {"nox2apic", KiReadNoX2Apic, "no value"},
+    {"poison", KiReadPoison, "on or off"},
     {"lockhalt", KiReadLockHalt, "on or off"},
     {"tsc", KiReadTsc, "unstable"},
     {"nic", KiReadNic, "e1000, e1000e, none or poll"},

@@ -54,7 +54,8 @@ typedef struct _KI_OPTIONS
     ULONG LogLevel;                  /* log=; a KI_LOG_LEVEL: 0 error, 1 warning, 2 info, 3 trace */
     ULONG Console;                   /* console=; KI_CONSOLE_..., default both */
     KI_SWITCH Trace;                 /* trace= */
-    KI_SWITCH X2Apic;                /* x2apic= */
+    KI_SWITCH X2Apic;                /* x2apic=, nox2apic */
+    KI_SWITCH Poison;                /* poison=: free memory is not zero when the kernel starts */
     KI_SWITCH LockHalt;              /* lockhalt=: who waits for a spin lock halts, or spins */
     BOOLEAN TscUnstable;             /* tsc=unstable: do not use it as the counter */
     KI_NIC Nic;                      /* nic= */

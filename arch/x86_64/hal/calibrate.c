@@ -182,6 +182,8 @@ VOID HalpCalibrate(const HALP_REFERENCE *References, ULONG Count)
     ArchRestoreInterrupts(Enabled);
     if (Chosen == NULL)
     {
+        KiLog(KiLogError, "clock: no CPUID leaf, HPET, PM timer or PIT tells how fast the APIC "
+                          "timer runs");
         KeBugCheckEx(HAL_INITIALIZATION_FAILED, Count, 0, 0, 0);
     }
 }
