@@ -67,6 +67,8 @@ class Guest:
     icount: str = ''                # e.g. shift=0,sleep=off: one host thread, counted instructions
     tables: str = ''                # ACPI tables of tables.py: by GRUB, or by boot=loader
     structure: str = ''             # boot=loader: the structure of bootinfo.py (default: sorted)
+    grub: str = ''                  # an ISO's: commands for GRUB before the kernel, as in grub.cfg
+    com1: str = ''                  # none: the machine has no first serial port
     extra: str = ''                 # more QEMU arguments, as a shell would split them
 
     def cpus(self):
@@ -178,7 +180,7 @@ def command(guest, scratch, serial, display='none'):
     if guest.icount:
         arguments += ['-icount', guest.icount]
     arguments += firmware(guest, scratch) + boot(guest, scratch) + network(guest)
-    for port in serial:
+    for port in (guest.com1 or serial[0], serial[1]):
         arguments += ['-serial', port]
     return arguments + shlex.split(guest.extra)
 
