@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import qemu
+import tables
 
 HERE = Path(__file__).resolve().parent
 TABLE = HERE / 'matrix.txt'
@@ -17,6 +18,7 @@ MACHINE = ('smp', 'image', 'machine', 'boot', 'firmware', 'memory', 'cpu', 'nic'
 OTHER = ('tests', 'append', 'fault', 'timeout', 'tier', 'bugcheck', 'fails', 'log', 'may-skip',
          'kind', 'build', 'seeds', 'scenario', 'refuses', 'group', 'what')
 RUNNERS = ('ping', 'screen', 'fault', 'reboot', 'bochs')     # kinds with a run-KIND of their own
+GROUPS = ('machines', 'firmware', 'memory', 'devices', 'media', 'screens', 'power', 'bochs')
 SMOKE = 'ke/processor*,ke/time-*,ke/ipi*,ke/irql-L*,mm/*,nic/*'  # what shows that a machine works
 ALONE = 8               # from this many CPUs on, a run gets the host to itself
 
@@ -53,6 +55,26 @@ class Config:
     def builds(self):
         """The builds that it is for: broken twins exist in checked ones only."""
         return self.get('build', 'checked' if self.get('fault') else 'checked free').split()
+
+    def describe(self):
+        """What machine this is, in a few words."""
+        if self.get('what'):
+            return self.get('what')
+        if self.get('tables'):
+            return tables.FIXTURES[self.get('tables')].title
+        if self.get('structure'):
+            return 'boot structure: ' + self.get('structure').replace('-', ' ')
+        media = {'kernel': '', 'iso': 'CD', 'usb': 'USB stick', 'nvme': 'NVMe disk'}
+        firmware = {'uefi': 'UEFI'}.get(self.get('firmware'), '')
+        smp = self.get('smp', '1')
+        parts = [smp + (' CPU' if smp == '1' else ' CPUs') if smp.isdigit() else '-smp ' + smp,
+                 self.get('machine', 'pc').replace(',', ', '), self.get('memory'),
+                 self.get('cpu') and 'CPU ' + self.get('cpu'), firmware,
+                 media.get(self.get('boot', 'kernel'), self.get('boot')),
+                 self.get('nic') and 'NIC ' + self.get('nic'),
+                 self.get('icount') and 'counted instructions', self.get('extra'),
+                 self.kind() in RUNNERS and self.kind() + ' ' + self.get('scenario')]
+        return ', '.join(part.strip() for part in parts if part)
 
     def alone(self):
         """True if nothing else should run beside it."""
@@ -109,6 +131,8 @@ def rows(table=TABLE):
         unknown = [key for key in values if key not in MACHINE + OTHER]
         if unknown:
             raise SystemExit('%s:%d: unknown key %s' % (table, number, ' '.join(unknown)))
+        if values.get('group', GROUPS[0]) not in GROUPS:
+            raise SystemExit('%s:%d: unknown group %s' % (table, number, values['group']))
         if not re.fullmatch(r'[a-z0-9{}-]+', words[0]):
             raise SystemExit('%s:%d: %s: a name is of a-z, 0-9 and -' % (table, number, words[0]))
         yield words[0], values
@@ -141,6 +165,12 @@ def find(name, table=TABLE):
         if number and '{}' in pattern:
             return Config(name, {**values, 'smp': number[1]})
     raise SystemExit('no configuration is named %s: see tests/harness/matrix list' % name)
+
+
+def machines(table=TABLE):
+    """The names of those with a group, of every tier: make test-machines."""
+    return [config.name for config in load(table) if config.get('group')
+            and os.environ.get('BUILD', 'checked') in config.builds()]
 
 
 def select(tier='test', smp='', glob='', table=TABLE):

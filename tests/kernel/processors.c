@@ -111,9 +111,9 @@ static VOID LatePark(VOID)
 {
     LONG Parked = HalpParkedProcessors();
 
-    if (KtProcessors() == HalpProcessorsListed || KtProcessors() == 1)
+    if (KiOptions.NumberOfProcessors != KtProcessors() || KtProcessors() == 1)
     {
-        KtSkip("every processor runs, or only one was ever meant to");
+        KtSkip("no numproc=, or none was ever started");
         return;
     }
     for (ULONG Index = KtProcessors(); Index < HalpProcessorsListed; Index++)
