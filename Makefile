@@ -116,7 +116,8 @@ ping:
 include tests/host/host.mk
 
 # Everything that must pass, read by one prove: host tests, models, lint, the guest's matrix.
-TEST_PROGRAMS = $(HOST_TESTS) tests/models/run.sh tests/harness/selftest/run tools/lint
+TEST_PROGRAMS = $(HOST_TESTS) tests/models/run.sh tests/harness/selftest/run \
+    tests/harness/selftest/usb tools/lint
 
 test: tools-build-run-test-model
 	$(MAKE) BUILD=checked build/checked/interlock.elf build/checked/interlock.iso
