@@ -14,7 +14,7 @@ HERE = Path(__file__).resolve().parent
 TABLE = HERE / 'matrix.txt'
 TWINS = qemu.TOP / 'kernel/ke/twin.h'
 MACHINE = ('smp', 'image', 'machine', 'boot', 'firmware', 'memory', 'cpu', 'nic', 'icount',
-           'tables', 'structure', 'grub', 'com1', 'extra')
+           'tables', 'structure', 'grub', 'entry', 'com1', 'extra')
 OTHER = ('tests', 'append', 'fault', 'timeout', 'tier', 'bugcheck', 'fails', 'log', 'may-skip',
          'kind', 'build', 'seeds', 'scenario', 'refuses', 'group', 'what')
 RUNNERS = ('ping', 'screen', 'fault', 'reboot', 'bochs')     # kinds with a run-KIND of their own

@@ -68,6 +68,7 @@ class Guest:
     tables: str = ''                # ACPI tables of tables.py: by GRUB, or by boot=loader
     structure: str = ''             # boot=loader: the structure of bootinfo.py (default: sorted)
     grub: str = ''                  # an ISO's: commands for GRUB before the kernel, as in grub.cfg
+    entry: str = ''                 # an ISO's: the menu entry, as tools/make-iso takes it
     com1: str = ''                  # none: the machine has no first serial port
     extra: str = ''                 # more QEMU arguments, as a shell would split them
 
