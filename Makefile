@@ -19,14 +19,17 @@ endif
 DBG := $(if $(filter checked,$(BUILD)),1,0)
 
 INCLUDES := -Ikernel/include -Iboot/include -Iarch/x86_64/include -Iarch/x86_64/hal -Ikernel/ke \
-    -Ikernel/mm -Ikernel/io -Ikernel/ex -Ikernel/ob -Ikernel/ps -Idrivers/include
+    -Ikernel/kd -Ikernel/mm -Ikernel/io -Ikernel/ex -Ikernel/ob -Ikernel/ps -Idrivers/include
 
 CFLAGS := -std=gnu11 -O2 -g -DDBG=$(DBG) $(INCLUDES) \
     -ffreestanding -nostdinc -isystem $(shell $(CC) -print-file-name=include) \
     -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-pic -fno-pie \
     -fno-omit-frame-pointer -momit-leaf-frame-pointer -fno-optimize-sibling-calls \
-    -fno-tree-loop-distribute-patterns -fno-strict-aliasing -fno-stack-protector -fcf-protection=none \
-    -fno-asynchronous-unwind-tables --param=min-pagesize=0 -ffile-prefix-map=$(CURDIR)/= -ffile-prefix-map=$(CURDIR)=. \
+    -fno-tree-loop-distribute-patterns -fno-strict-aliasing -fcf-protection=none \
+    -fstack-protector-strong -mstack-protector-guard=tls -mstack-protector-guard-reg=gs \
+    -mstack-protector-guard-offset=40 \
+    -fno-asynchronous-unwind-tables --param=min-pagesize=0 \
+    -ffile-prefix-map=$(CURDIR)/= -ffile-prefix-map=$(CURDIR)=. \
     -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
     -Wno-multichar -Wframe-larger-than=4096
 # No -g: NASM would write the folder's name into the kernel, which then differs from folder to folder.
@@ -40,8 +43,8 @@ OBJECTS := $(C_SOURCES:%.c=$(OUT)/%.o) $(ASM_SOURCES:%.asm=$(OUT)/%.asm.o)
 KERNEL := $(OUT)/interlock.elf
 ISO := $(OUT)/interlock.iso
 
-.PHONY: all iso clean help run test test-host test-guest test-long test-machines bench lint models \
-    ping debug usb doctor reproducible
+.PHONY: all iso clean help run test test-host test-guest test-long test-machines fuzz bench lint \
+    models ping debug usb doctor reproducible
 .DELETE_ON_ERROR:
 $(if $(V),,.SILENT:)
 
@@ -56,6 +59,7 @@ help:
 #: make test                everything that must pass; test-host, test-guest [SMP="1 4"] [T=glob]
 #: make test-long           that, and the configurations that are left out of it for time
 #: make test-machines       every machine, firmware, boot medium and fault of theirs; a table
+#: make fuzz [SECONDS=60] [TARGET=name]   look for inputs that break the parsers
 #: make ping                raw ARP and ICMP to a running `make run`
 #: make bench               measure, on the free build; table and JSON
 #: make models              check the protocol models, and that their mutants fail
@@ -80,18 +84,25 @@ $(OUT)/%.asm.o: %.asm $(OUT)/offsets.inc Makefile
 	echo "  NASM  $<"
 	$(NASM) $(ASFLAGS) $< -o $@
 
+# The screen's glyphs, from a console font: any 8x16 PSF with the characters of ASCII will do.
+FONT ?= /usr/share/consolefonts/spleen-8x16.psfu.gz
+$(OUT)/font.o: tools/font.py Makefile $(wildcard $(FONT))
+	mkdir -p $(@D)
+	tools/font.py $(FONT) > $(OUT)/font.c
+	$(CC) $(CFLAGS) -c $(OUT)/font.c -o $@
+
 # Linked twice: once to learn where every routine is, once with that table in it.
 $(OUT)/ksyms0.asm.o: tools/ksyms Makefile
 	mkdir -p $(@D)
 	tools/ksyms < /dev/null > $(OUT)/ksyms0.asm
 	$(NASM) $(ASFLAGS) $(OUT)/ksyms0.asm -o $@
 
-$(KERNEL): $(OBJECTS) $(OUT)/ksyms0.asm.o linker.ld
+$(KERNEL): $(OBJECTS) $(OUT)/font.o $(OUT)/ksyms0.asm.o linker.ld
 	echo "  LD    $@"
-	$(LD) $(LDFLAGS) $(OBJECTS) $(OUT)/ksyms0.asm.o -o $(OUT)/interlock0.elf
+	$(LD) $(LDFLAGS) $(OBJECTS) $(OUT)/font.o $(OUT)/ksyms0.asm.o -o $(OUT)/interlock0.elf
 	$(NM) -n $(OUT)/interlock0.elf | tools/ksyms > $(OUT)/ksyms.asm
 	$(NASM) $(ASFLAGS) $(OUT)/ksyms.asm -o $(OUT)/ksyms.asm.o
-	$(LD) $(LDFLAGS) $(OBJECTS) $(OUT)/ksyms.asm.o -o $@
+	$(LD) $(LDFLAGS) $(OBJECTS) $(OUT)/font.o $(OUT)/ksyms.asm.o -o $@
 
 iso: $(ISO)
 
@@ -104,7 +115,8 @@ RUN_SETTINGS = SMP="$(SMP)" MACHINE="$(MACHINE)" MEM="$(MEM)" NIC="$(NIC)" UEFI=
 
 run: tools-build-run
 	$(MAKE) $(KERNEL)
-	tools/run $(RUN_SETTINGS) $(if $(filter command% environment,$(origin WINDOW)),DISPLAY=$(WINDOW))
+	tools/run $(RUN_SETTINGS) $(if $(filter command% environment,$(origin WINDOW)),DISPLAY=$(WINDOW)) \
+	    $(if $(filter command%,$(origin DISPLAY)),DISPLAY=$(DISPLAY))
 
 debug: tools-build-run
 	$(MAKE) $(KERNEL)
@@ -125,11 +137,11 @@ test: tools-build-run-test-model
 	$(MAKE) host-tests
 	tests/harness/run-tests $(TEST_PROGRAMS)
 
-test-long: tools-build-run-test-model
+test-long: tools-build-run-test-model-fuzz
 	$(MAKE) BUILD=checked build/checked/interlock.elf build/checked/interlock.iso
 	$(MAKE) BUILD=free build/free/interlock.elf
 	$(MAKE) host-tests
-	tests/harness/run-tests --tier long $(TEST_PROGRAMS)
+	tests/harness/run-tests --tier long $(TEST_PROGRAMS) tests/fuzz/run
 
 # The configurations of tests/harness/matrix.txt that have a group.
 test-machines: tools-build-run-test
@@ -143,6 +155,9 @@ test-host: tools-build-test
 test-guest: tools-build-run-test
 	$(MAKE) $(KERNEL) $(ISO)
 	tests/harness/run-tests --guest-only $(if $(SMP),--smp "$(SMP)") $(if $(T),--glob '$(T)')
+
+fuzz: tools-build-test-fuzz
+	tests/fuzz/run $(if $(SECONDS),--seconds $(SECONDS)) $(if $(TARGET),--target $(TARGET))
 
 models: tools-model
 	tests/models/run.sh

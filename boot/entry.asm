@@ -6,10 +6,12 @@
 ; magic in EAX and its structure in EBX, QEMU's PVH with its structure in EBX. We check that the
 ; processor has long mode, map the first 4 GiB twice (at 0, and the first GiB at the image's base)
 ; with 2 MiB pages, switch, clear .bss, and call BootMain(Magic, Structure). The maps are temporary:
-; the kernel builds its own and drops these. A processor that cannot go on says so on COM1 and in
-; VGA text, and halts.
+; the kernel builds its own and drops these. A processor that cannot go on says so on COM1 and, if a
+; VGA answers that shows text, there; and halts.
 ;
 ; Sources: Intel SDM 3A 10.8.5 (Initializing IA-32e Mode); Multiboot2 3.2 (I386 machine state).
+
+%include "offsets.inc"
 
 IMAGE_BASE      equ 0xFFFFFFFF80000000
 PVH_MAGIC       equ 0x336EC578          ; what BootMain is told for PVH: its structure's own magic
@@ -19,6 +21,7 @@ CR0_WP          equ 1 << 16
 CR0_PG          equ 1 << 31
 CR4_PAE         equ 1 << 5
 MSR_EFER        equ 0xC0000080
+MSR_GS_BASE     equ 0xC0000101
 EFER_LME        equ 1 << 8
 EFLAGS_ID       equ 1 << 21
 PTE_PRESENT     equ 1 << 0
@@ -26,12 +29,15 @@ PTE_WRITE       equ 1 << 1
 PTE_LARGE       equ 1 << 7
 COM1            equ 0x3F8
 VGA_TEXT        equ 0xB8000
+VGA_MISC        equ 0x3CC
+VGA_GRAPHICS    equ 0x3CE               ; index; data behind it
 
 global MultibootEntry
 global PvhEntry
 extern BootMain
 extern KiImageBssStart
 extern KiImageBssEnd
+extern KiBootProcessor
 
 section .boot.text progbits alloc exec nowrite align=16
 bits 32
@@ -103,18 +109,36 @@ MultibootEntry:
     lgdt [boot_gdt_pointer]
     jmp 0x08:long_mode
 
-; fail - says EDI's text on COM1 and in VGA text, then halts for ever.
+; fail - says EDI's text on COM1 and in VGA text, then halts for ever. Nothing is written where no
+; VGA shows text: its ports then read as all ones, or its memory holds graphics (Graphics 6: bit 0),
+; or lies elsewhere (bits 2 and 3).
 fail:
+    xor ebx, ebx                        ; the next character's place; 0: no screen
+    mov dx, VGA_MISC
+    in al, dx
+    cmp al, 0xFF
+    je .next
+    mov dx, VGA_GRAPHICS
+    mov al, 6
+    out dx, al
+    inc edx
+    in al, dx
+    and al, 0x0D
+    cmp al, 0x0C
+    jne .next
     mov ebx, VGA_TEXT
 .next:
     mov al, [edi]
     inc edi
     test al, al
     jz .halt
+    mov ah, al
+    test ebx, ebx
+    jz .serial
     mov [ebx], al
     mov byte [ebx + 1], 0x4F
     add ebx, 2
-    mov ah, al
+.serial:
     mov ecx, 100000                     ; bounded: there may be no UART
 .wait:
     mov dx, COM1 + 5
@@ -177,6 +201,18 @@ higher_half:
     xor eax, eax
     rep stosq
     mov rsp, main_stack_top
+
+    ; GS and its canary before any C: the compiler's stack checks read gs:PcStackCanary.
+    mov rdi, KiBootProcessor
+    mov rax, rdi
+    mov rdx, rdi
+    shr rdx, 32
+    mov ecx, MSR_GS_BASE
+    wrmsr
+    rdtsc
+    shl rax, 8                          ; lowest byte 0: no string's end writes it
+    mov [rdi + PcStackCanary], rax
+
     mov edi, ebp
     mov rsi, r8
     xor ebp, ebp                        ; end of the frame-pointer chain

@@ -3,7 +3,8 @@
  * main.c - the first C code: the loader's structure becomes a BOOT_INFO, and the kernel starts.
  *
  * It runs on the temporary maps of entry.asm, where physical memory below 4 GiB lies at its own
- * address. A structure it cannot use ends the boot with one sentence on COM1 and in VGA text.
+ * address. A structure it cannot use ends the boot with one sentence: on COM1, and on the screen if
+ * the loader has said by then, or the VGA itself does, that there is VGA text.
  */
 #include <arch/intrin.h>
 #include <boot_info.h>
@@ -18,11 +19,15 @@
 #define LINE_STATUS_EMPTY 0x20
 #define TRANSMIT_SPINS 100000
 
+#define POST_CODE_PORT 0x80
+#define POST_CODE_NO_BOOT 0x90 /* docs/screen.md, "Stages" */
+
 DECLSPEC_NORETURN VOID BootMain(ULONG Magic, ULONG64 Structure);
 DECLSPEC_NORETURN VOID KiSystemStartup(PBOOT_INFO BootInfo);
 
 static BOOT_INFO BootInformation;
 
+/* To COM1, and from *Cell on if that is not NULL. */
 static VOID BootWrite(PCSTR Text, volatile USHORT **Cell)
 {
     for (; *Text != '\0'; Text++)
@@ -35,14 +40,26 @@ static VOID BootWrite(PCSTR Text, volatile USHORT **Cell)
             }
         }
         __outbyte(COM1, (UCHAR)*Text);
-        *(*Cell)++ = (USHORT)(0x4F00 | (UCHAR)*Text);
+        if (*Cell != NULL && *Text >= ' ')
+        {
+            *(*Cell)++ = (USHORT)(0x4F00 | (UCHAR)*Text);
+        }
     }
 }
 
+static const VOID *BootMapIdentity(ULONG64 Physical, ULONG64 Length);
+
 static DECLSPEC_NORETURN VOID BootFail(PCSTR Problem)
 {
-    volatile USHORT *Cell = (volatile USHORT *)0xB8000;
+    const BOOT_FRAMEBUFFER *Screen = &BootInformation.Framebuffer;
+    volatile USHORT *Cell = NULL;
 
+    __outbyte(POST_CODE_PORT, POST_CODE_NO_BOOT);
+    if (Screen->Type == BootFramebufferText &&
+        BootMapIdentity(Screen->Address, Screen->Pitch * Screen->Height) != NULL)
+    {
+        Cell = (volatile USHORT *)Screen->Address;
+    }
     BootWrite("Interlock cannot boot: ", &Cell);
     BootWrite(Problem, &Cell);
     BootWrite(". Stopped.\r\n", &Cell);
@@ -80,6 +97,7 @@ VOID BootMain(ULONG Magic, ULONG64 Structure)
     else if (Magic == PVH_START_MAGIC)
     {
         Problem = BootParsePvh(Structure, BootMapIdentity, &BootInformation);
+        BootProbeVgaText(&BootInformation.Framebuffer);
     }
     else
     {
@@ -91,5 +109,6 @@ VOID BootMain(ULONG Magic, ULONG64 Structure)
         BootFail(Problem);
     }
     BootNormalizeMemoryMap(&BootInformation);
+    BootChooseKeptLog(&BootInformation);
     KiSystemStartup(&BootInformation);
 }

@@ -205,6 +205,7 @@ static BOOLEAN BootMakeRoom(PBOOT_INFO Info, PULONG Index, ULONG Count)
         if (Info->Ranges[Other].Type == BootMemoryReserved ||
             Info->Ranges[Other].Type == BootMemoryDefective)
         {
+            Info->RangesDropped++;
             BootRemoveRange(Info, Other);
             *Index -= Other < *Index;
         }

@@ -41,6 +41,9 @@ enum
 /* No display is larger; a number above is garbage. */
 #define BOOT_LARGEST_DIMENSION 16384
 
+#define BOOT_VGA_MEMORY 0xA0000ull
+#define BOOT_VGA_MEMORY_END 0xC0000ull
+
 /* The layouts, packed because nothing promises that they are aligned. */
 typedef struct __attribute__((packed)) _BOOT_MB2_HEADER
 {
@@ -152,16 +155,39 @@ static PCSTR BootReadMemoryMap(BOOT_PAYLOAD Payload, PBOOT_INFO Info)
     return NULL;
 }
 
-/* Whether a row of pixels fits its pitch, and the frame its addresses. */
-static BOOLEAN BootIsFrameSane(const BOOT_MB2_FRAMEBUFFER *Tag, ULONG BytesPerPixel)
+/* Whether a row of pixels or characters fits its pitch, and the frame its addresses: NULL, or what
+ * is wrong. */
+static PCSTR BootFrameProblem(const BOOT_MB2_FRAMEBUFFER *Tag, ULONG BytesPerPixel)
 {
     ULONG64 Bytes = (ULONG64)Tag->Pitch * Tag->Height;
 
-    return Tag->Address != 0 && Tag->Width != 0 && Tag->Height != 0 &&
-           Tag->Width <= BOOT_LARGEST_DIMENSION && Tag->Height <= BOOT_LARGEST_DIMENSION &&
-           Tag->Pitch >= Tag->Width * BytesPerPixel &&
-           Tag->Pitch <= 2 * BOOT_LARGEST_DIMENSION * BytesPerPixel &&
-           Tag->Address <= MAXULONG64 - Bytes;
+    if (Tag->Address == 0)
+    {
+        return "its address is 0";
+    }
+    if (Tag->Width == 0 || Tag->Height == 0)
+    {
+        return "it has no size";
+    }
+    if (Tag->Width > BOOT_LARGEST_DIMENSION || Tag->Height > BOOT_LARGEST_DIMENSION)
+    {
+        return "it is larger than any screen";
+    }
+    if (Tag->Pitch < Tag->Width * BytesPerPixel)
+    {
+        return "its rows are longer than its pitch";
+    }
+    if (Tag->Pitch > 2 * BOOT_LARGEST_DIMENSION * BytesPerPixel)
+    {
+        return "its pitch is absurd";
+    }
+    return Tag->Address > MAXULONG64 - Bytes ? "it reaches past the last address" : NULL;
+}
+
+static BOOLEAN BootIsVgaMemory(ULONG64 Address, ULONG64 Length)
+{
+    return Address >= BOOT_VGA_MEMORY && Address < BOOT_VGA_MEMORY_END &&
+           Length <= BOOT_VGA_MEMORY_END - Address;
 }
 
 static BOOLEAN BootIsChannelSane(UCHAR Shift, UCHAR Size, UCHAR BitsPerPixel)
@@ -169,16 +195,19 @@ static BOOLEAN BootIsChannelSane(UCHAR Shift, UCHAR Size, UCHAR BitsPerPixel)
     return Size != 0 && Shift + Size <= BitsPerPixel;
 }
 
-static BOOLEAN BootReadRgb(BOOT_PAYLOAD Payload, UCHAR BitsPerPixel, PBOOT_FRAMEBUFFER Framebuffer)
+static PCSTR BootReadRgb(BOOT_PAYLOAD Payload, UCHAR BitsPerPixel, PBOOT_FRAMEBUFFER Framebuffer)
 {
     const BOOT_MB2_RGB *Rgb = (const VOID *)(Payload.Data + sizeof(BOOT_MB2_FRAMEBUFFER));
 
-    if (Payload.Length < sizeof(BOOT_MB2_FRAMEBUFFER) + sizeof(*Rgb) ||
-        !BootIsChannelSane(Rgb->RedShift, Rgb->RedSize, BitsPerPixel) ||
+    if (Payload.Length < sizeof(BOOT_MB2_FRAMEBUFFER) + sizeof(*Rgb))
+    {
+        return "the tag ends before its colours";
+    }
+    if (!BootIsChannelSane(Rgb->RedShift, Rgb->RedSize, BitsPerPixel) ||
         !BootIsChannelSane(Rgb->GreenShift, Rgb->GreenSize, BitsPerPixel) ||
         !BootIsChannelSane(Rgb->BlueShift, Rgb->BlueSize, BitsPerPixel))
     {
-        return FALSE;
+        return "a colour lies outside the pixel";
     }
     Framebuffer->RedShift = Rgb->RedShift;
     Framebuffer->RedSize = Rgb->RedSize;
@@ -186,35 +215,63 @@ static BOOLEAN BootReadRgb(BOOT_PAYLOAD Payload, UCHAR BitsPerPixel, PBOOT_FRAME
     Framebuffer->GreenSize = Rgb->GreenSize;
     Framebuffer->BlueShift = Rgb->BlueShift;
     Framebuffer->BlueSize = Rgb->BlueSize;
-    return TRUE;
+    return NULL;
 }
 
-/* Palettes are not supported: an indexed framebuffer, like an absurd one, keeps its numbers for the
- * log and the type None. */
+/* The frame's type and, if it cannot be used, why. Palettes are not supported. */
+static PCSTR BootJudgeFrame(BOOT_PAYLOAD Payload, PBOOT_FRAMEBUFFER Framebuffer,
+                            BOOT_FRAMEBUFFER_TYPE *Type)
+{
+    const BOOT_MB2_FRAMEBUFFER *Tag = (const VOID *)Payload.Data;
+    PCSTR Problem;
+
+    switch (Tag->Color)
+    {
+    case BootMb2ColorText:
+        *Type = BootFramebufferText;
+        Problem = BootFrameProblem(Tag, sizeof(USHORT));
+        if (Problem == NULL && !BootIsVgaMemory(Tag->Address, (ULONG64)Tag->Pitch * Tag->Height))
+        {
+            Problem = "its characters lie outside the VGA's memory";
+        }
+        return Problem;
+    case BootMb2ColorRgb:
+        *Type = BootFramebufferLinear;
+        if (Tag->BitsPerPixel != 15 && Tag->BitsPerPixel != 16 && Tag->BitsPerPixel != 24 &&
+            Tag->BitsPerPixel != 32)
+        {
+            return "its pixels have neither 15, 16, 24 nor 32 bits";
+        }
+        Problem = BootFrameProblem(Tag, (Tag->BitsPerPixel + 7) / 8);
+        return Problem != NULL ? Problem : BootReadRgb(Payload, Tag->BitsPerPixel, Framebuffer);
+    case BootMb2ColorIndexed:
+        return "its colours are a palette";
+    default:
+        return "its kind of colours is unknown";
+    }
+}
+
+/* What cannot be used keeps its numbers for the log and the type None. */
 static VOID BootReadFramebuffer(BOOT_PAYLOAD Payload, PBOOT_FRAMEBUFFER Framebuffer)
 {
     const BOOT_MB2_FRAMEBUFFER *Tag = (const VOID *)Payload.Data;
+    BOOT_FRAMEBUFFER_TYPE Type = BootFramebufferNone;
 
+    RtlZeroMemory(Framebuffer, sizeof(*Framebuffer));
     if (Payload.Length < sizeof(*Tag))
     {
+        Framebuffer->Problem = "the tag is too short";
         return;
     }
-    Framebuffer->Type = BootFramebufferNone;
     Framebuffer->Address = Tag->Address;
     Framebuffer->Pitch = Tag->Pitch;
     Framebuffer->Width = Tag->Width;
     Framebuffer->Height = Tag->Height;
     Framebuffer->BitsPerPixel = Tag->BitsPerPixel;
-
-    if (Tag->Color == BootMb2ColorText && BootIsFrameSane(Tag, sizeof(USHORT)))
+    Framebuffer->Problem = BootJudgeFrame(Payload, Framebuffer, &Type);
+    if (Framebuffer->Problem == NULL)
     {
-        Framebuffer->Type = BootFramebufferText;
-    }
-    if (Tag->Color == BootMb2ColorRgb && (Tag->BitsPerPixel == 24 || Tag->BitsPerPixel == 32) &&
-        BootIsFrameSane(Tag, Tag->BitsPerPixel / 8) &&
-        BootReadRgb(Payload, Tag->BitsPerPixel, Framebuffer))
-    {
-        Framebuffer->Type = BootFramebufferLinear;
+        Framebuffer->Type = Type;
     }
 }
 

@@ -36,6 +36,7 @@ VOID ArchOffsets(VOID)
     DEFINE(TrErrorCode, offsetof(KTRAP_FRAME, ErrorCode));
     DEFINE(TrRip, offsetof(KTRAP_FRAME, Rip));
 
+    DEFINE(PcStackCanary, offsetof(KI_PROCESSOR, Pcr.StackCanary));
     DEFINE(PcIsrStack, offsetof(KI_PROCESSOR, Pcr.IsrStack));
     DEFINE(PcStartTime, offsetof(KI_PROCESSOR, Pcr.StartTime));
     DEFINE(PcInterruptNesting, offsetof(KI_PROCESSOR, Pcr.InterruptNesting));
@@ -55,4 +56,5 @@ VOID ArchOffsets(VOID)
     DEFINE(SpuriousVector, SPURIOUS_VECTOR);
     DEFINE(DispatchLevel, DISPATCH_LEVEL);
     DEFINE(ApicBase, (LONG64)MM_APIC_BASE);
+    DEFINE(Checked, DBG);
 }

@@ -58,6 +58,7 @@ typedef struct _BOOT_FRAMEBUFFER
     UCHAR RedShift, RedSize; /* where a colour lies in a pixel: first bit, number of bits */
     UCHAR GreenShift, GreenSize;
     UCHAR BlueShift, BlueSize;
+    PCSTR Problem; /* why what the loader described is not used; NULL if it is, or there is none */
 } BOOT_FRAMEBUFFER, *PBOOT_FRAMEBUFFER;
 
 typedef enum _BOOT_PROTOCOL
@@ -82,6 +83,7 @@ typedef struct _BOOT_INFO
     UCHAR Rsdp[BOOT_RSDP_SIZE]; /* the loader's copy of it ... */
     ULONG RsdpLength;           /* ... and its length: 20 (v1), 36 (v2), 0 none */
     BOOT_FRAMEBUFFER Framebuffer;
+    ULONG64 KeptLog; /* where the log that survives a warm reset lies; 0: nowhere */
     CHAR CommandLine[BOOT_COMMAND_LINE_SIZE];
     BOOLEAN CommandLineTruncated;
     CHAR LoaderName[BOOT_LOADER_NAME_SIZE];
@@ -99,9 +101,24 @@ PCSTR BootParseMultiboot2(const VOID *Data, ULONG Size, PBOOT_INFO Info);
 typedef const VOID *BOOT_MAP_ROUTINE(ULONG64 Physical, ULONG64 Length);
 PCSTR BootParsePvh(ULONG64 StartInfo, BOOT_MAP_ROUTINE *Map, PBOOT_INFO Info);
 
+/*
+ * BootProbeVgaText - whether a VGA is there and shows 80 columns of text at 0xB8000.
+ *
+ * For loaders that say nothing about the screen. It asks the VGA's own ports, which read as all
+ * ones, or do not keep what is written, where there is none; the screen's memory is not touched.
+ * Fills *Framebuffer and returns TRUE if so. Source: IBM VGA registers, as in any VGA's datasheet:
+ * Miscellaneous Output, Sequencer, Graphics 6, CRT Controller 1.
+ */
+BOOLEAN BootProbeVgaText(PBOOT_FRAMEBUFFER Framebuffer);
+
 /* Sorts by address, clips usable ranges inwards to whole pages and others outwards, lets the
  * unusable win where ranges overlap, merges neighbours of one type, drops the empty. */
 VOID BootNormalizeMemoryMap(PBOOT_INFO Info);
+
+/* Sets KeptLog to a place for BOOT_KEPT_LOG_SIZE bytes that is the same at the next boot; it still
+ * is usable memory afterwards, to be reserved before anybody is given memory. Map normalized. */
+#define BOOT_KEPT_LOG_SIZE 0x40000ull
+VOID BootChooseKeptLog(PBOOT_INFO Info);
 
 /* Takes [Start, End) out of the usable memory (widened to pages) as reserved. FALSE if the table is
  * full; then the whole usable range that contains it is given up instead. Map stays normalized. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * control.c - internal control requests: the class's connection (netport.h) and the tests' handles
- * (e1000ctl.h). PASSIVE_LEVEL; the sender sends one at a time, and none during start or stop.
+ * (e1000ctl.h). PASSIVE_LEVEL, one at a time, and none during start, stop or detachment.
  */
 #include "e1000.h"
 
@@ -52,13 +52,19 @@ static NTSTATUS E1000QueryStatistics(PE1000_EXTENSION Extension, PE1000_STATISTI
     KIRQL AreaIrql;
 
     KeAcquireSpinLock(&Extension->RingLock, &RingIrql);
-    E1000ReclaimTransmit(Extension);
-    E1000CollectDeviceCounters(Extension);
+    if (Extension->Running)
+    {
+        E1000ReclaimTransmit(Extension);
+        E1000CollectDeviceCounters(Extension);
+    }
 
-    AreaIrql = KeAcquireInterruptSpinLock(Extension->Interrupt);
+    AreaIrql = E1000LockArea(Extension);
     *Statistics = Extension->Counters;
     Statistics->Vanished = Extension->Area.Vanished;
-    KeReleaseInterruptSpinLock(Extension->Interrupt, AreaIrql);
+    Statistics->Polling = Extension->Area.Polling;
+    E1000UnlockArea(Extension, AreaIrql);
+
+    Statistics->Detached = Extension->Detached;
 
     Statistics->TxInFlight = Extension->TxNext - Extension->TxClean;
     Statistics->LinkUp = Extension->LinkUp;
@@ -141,11 +147,8 @@ static NTSTATUS E1000SetDelay(PE1000_EXTENSION Extension, const E1000_DELAY *Del
 
 #endif
 
-/*
- * E1000Control - runs one request. Status and information go into the IRP, which stays the caller's
- * to complete.
- */
-NTSTATUS E1000Control(PE1000_EXTENSION Extension, PIRP Irp)
+/* One request, with the mutex held. */
+static NTSTATUS E1000RunControl(PE1000_EXTENSION Extension, PIRP Irp)
 {
     PIO_STACK_LOCATION Location = IoGetCurrentIrpStackLocation(Irp);
     ULONG Code = Location->Parameters.DeviceIoControl.IoControlCode;
@@ -187,9 +190,13 @@ NTSTATUS E1000Control(PE1000_EXTENSION Extension, PIRP Irp)
     {
         return STATUS_BUFFER_TOO_SMALL;
     }
-    if (Extension->Interrupt == NULL)
+    if (!Extension->Started)
     {
         return STATUS_DEVICE_NOT_READY;
+    }
+    if (Extension->Detached && Code == IOCTL_E1000_FIRE_CAUSES)
+    {
+        return STATUS_DEVICE_NOT_CONNECTED;
     }
 
     switch (Code)
@@ -212,4 +219,18 @@ NTSTATUS E1000Control(PE1000_EXTENSION Extension, PIRP Irp)
     default:
         return E1000SetDelay(Extension, Buffer);
     }
+}
+
+/*
+ * E1000Control - runs one request. Status and information go into the IRP, which stays the caller's
+ * to complete.
+ */
+NTSTATUS E1000Control(PE1000_EXTENSION Extension, PIRP Irp)
+{
+    NTSTATUS Status;
+
+    KeWaitForSingleObject(&Extension->ControlMutex, Executive, KernelMode, FALSE, NULL);
+    Status = E1000RunControl(Extension, Irp);
+    KeReleaseMutex(&Extension->ControlMutex, FALSE);
+    return Status;
 }

@@ -10,16 +10,21 @@
  * HOW IT WORKS
  *   One run is: take the state area; work the rings under RingLock; finish. A run processes at most
  *   E1000_RX_BUDGET frames. If it used the budget up it queues itself again, so that other DPCs of
- *   this processor get their turn between; otherwise it unmasks the receive causes.
+ *   this processor get their turn between; otherwise it unmasks the receive causes. DPCs come before
+ *   threads, so a wire that is never silent could keep the threads of a processor out for good:
+ *   after E1000_RX_FULL_RUNS full budgets in a row the next run is left to the timer, a millisecond
+ *   later. What does not fit the ring meanwhile is the card's to drop and to count.
  *
  *   The device's receive interrupt and this DPC hand the baton to each other:
  *
  *       (unmasked, no DPC)  -> ISR -> (masked, queued)
  *       (masked, queued)    -> run -> (masked, queued)       budget used up
  *                                  -> (unmasked, no DPC)     ring empty
+ *                                  -> (masked, timer set)    too many budgets in a row
+ *       (masked, timer set) -> tick -> (masked, queued)
  *
- *   "Masked" always has a DPC queued or running, so reception cannot stall: the ISR queues one
- *   after masking, and a run ends in one of the two ways above. A frame that arrives after the run
+ *   "Masked" always has a DPC queued or running, or the timer set for one, so reception cannot
+ *   stall: the ISR queues one after masking, and a run ends in one of the three ways above. A frame that arrives after the run
  *   found the ring empty and before it unmasks has set its cause in ICR already; unmasking raises
  *   the line at once. That closes the classic gap without a second look at the ring.
  *
@@ -29,7 +34,10 @@
  *   the rings go by RingLock. If one unmasks while the other has queued itself, the worst is an
  *   interrupt that finds nothing to do.
  *
- *   Stop sets Stopping under InterruptLock. Both insertions test or follow it under the same lock,
+ *   A polled device stays masked: its runs are queued by the timer alone (watch.c), and by
+ *   themselves.
+ *
+ *   Stop sets Stopping under InterruptLock. All insertions test or follow it under the same lock,
  *   so after that no insertion happens and one KeFlushQueuedDpcs is enough.
  *
  * LOCKS AND IRQL
@@ -98,8 +106,16 @@ static VOID E1000TakeState(PE1000_EXTENSION Extension, E1000_TAKEN_STATE *Taken)
     E1000LeaveArea(Extension, &Hold);
 }
 
-/* Ends a run: again, or unmask. */
-static VOID E1000FinishDpc(PE1000_EXTENSION Extension, BOOLEAN More)
+/* How a run ends. */
+typedef enum _E1000_RUN_END
+{
+    E1000RunDone,  /* the ring is empty: unmask                     */
+    E1000RunAgain, /* the budget is used up                         */
+    E1000RunPause  /* too often in a row: the timer queues the next */
+} E1000_RUN_END;
+
+/* Ends a run: again, or unmask, or neither. */
+static VOID E1000FinishDpc(PE1000_EXTENSION Extension, E1000_RUN_END End)
 {
     E1000_STATE_AREA *Area = &Extension->Area;
     E1000_AREA_HOLD Hold;
@@ -108,13 +124,16 @@ static VOID E1000FinishDpc(PE1000_EXTENSION Extension, BOOLEAN More)
 
     if (!Area->Stopping && !Area->Vanished)
     {
-        if (!More)
+        if (End == E1000RunDone)
         {
-            /* (masked, running) -> (unmasked, -): causes that came meanwhile raise the line now. */
-            Area->Enabled = E1000_CAUSES_ENABLED;
-            E1000Write(Extension, E1000_IMS, E1000_CAUSES_ENABLED);
+            if (!Area->Polling)
+            {
+                /* (masked, running) -> (unmasked, -): causes that came meanwhile raise the line. */
+                Area->Enabled = E1000_CAUSES_ENABLED;
+                E1000Write(Extension, E1000_IMS, E1000_CAUSES_ENABLED);
+            }
         }
-        else if (KeInsertQueueDpc(&Extension->Dpc, NULL, NULL))
+        else if (End == E1000RunAgain && KeInsertQueueDpc(&Extension->Dpc, NULL, NULL))
         {
             /* (masked, running) -> (masked, queued); FALSE: the ISR has queued it meanwhile, which
              * is as good. */
@@ -125,8 +144,8 @@ static VOID E1000FinishDpc(PE1000_EXTENSION Extension, BOOLEAN More)
     E1000LeaveArea(Extension, &Hold);
 }
 
-/* The rings' share of a run; TRUE if the budget was used up. RingLock is held. */
-static BOOLEAN E1000WorkRings(PE1000_EXTENSION Extension, const E1000_TAKEN_STATE *Taken)
+/* The rings' share of a run. RingLock is held. */
+static E1000_RUN_END E1000WorkRings(PE1000_EXTENSION Extension, const E1000_TAKEN_STATE *Taken)
 {
     ULONG Frames;
 
@@ -144,7 +163,8 @@ static BOOLEAN E1000WorkRings(PE1000_EXTENSION Extension, const E1000_TAKEN_STAT
     }
 
     E1000ReclaimTransmit(Extension);
-    Frames = E1000ReceiveFrames(Extension, E1000_RX_BUDGET);
+    Frames = E1000ReceiveFrames(
+        Extension, E1000_TWIN_IS(Extension, E1000TwinNoBudget) ? MAXULONG : E1000_RX_BUDGET);
     E1000FlushTransmit(Extension);
 
     if (Frames != 0)
@@ -155,7 +175,19 @@ static BOOLEAN E1000WorkRings(PE1000_EXTENSION Extension, const E1000_TAKEN_STAT
     {
         E1000SuspectReceiveRing(Extension);
     }
-    return Frames == E1000_RX_BUDGET;
+
+    if (Frames != E1000_RX_BUDGET || !Extension->Running)
+    {
+        Extension->RxFullRuns = 0;
+        return E1000RunDone;
+    }
+    if (++Extension->RxFullRuns < E1000_RX_FULL_RUNS)
+    {
+        return E1000RunAgain;
+    }
+    Extension->RxFullRuns = 0;
+    E1000PauseReceive(Extension);
+    return E1000RunPause;
 }
 
 /*
@@ -165,7 +197,7 @@ VOID E1000DpcForIsr(PKDPC Dpc, PVOID DeferredContext, PVOID SystemArgument1, PVO
 {
     PE1000_EXTENSION Extension = DeferredContext;
     E1000_TAKEN_STATE Taken;
-    BOOLEAN More = FALSE;
+    E1000_RUN_END End = E1000RunDone;
 
     UNREFERENCED_PARAMETER(Dpc);
     UNREFERENCED_PARAMETER(SystemArgument1);
@@ -185,9 +217,9 @@ VOID E1000DpcForIsr(PKDPC Dpc, PVOID DeferredContext, PVOID SystemArgument1, PVO
     }
     if (Extension->Running)
     {
-        More = E1000WorkRings(Extension, &Taken);
+        End = E1000WorkRings(Extension, &Taken);
     }
     KeReleaseSpinLockFromDpcLevel(&Extension->RingLock);
 
-    E1000FinishDpc(Extension, More);
+    E1000FinishDpc(Extension, End);
 }

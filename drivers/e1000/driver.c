@@ -63,10 +63,24 @@ static NTSTATUS E1000PnpStart(PE1000_EXTENSION Extension, PIRP Irp)
     }
     if (NT_SUCCESS(Status))
     {
+        KeWaitForSingleObject(&Extension->ControlMutex, Executive, KernelMode, FALSE, NULL);
         Status = E1000StartDevice(Extension, Location->Parameters.StartDevice.AllocatedResources,
                                   Location->Parameters.StartDevice.AllocatedResourcesTranslated);
+        KeReleaseMutex(&Extension->ControlMutex, FALSE);
     }
     return E1000Complete(Irp, Status);
+}
+
+/* IRP_MN_STOP_DEVICE, and the first half of removal. */
+static VOID E1000PnpStop(PE1000_EXTENSION Extension)
+{
+    KeWaitForSingleObject(&Extension->ControlMutex, Executive, KernelMode, FALSE, NULL);
+    E1000StopDevice(Extension);
+    Extension->Started = FALSE;
+    KeReleaseMutex(&Extension->ControlMutex, FALSE);
+
+    /* A detachment that is on its way has nothing left to do, but uses the extension. */
+    KeWaitForSingleObject(&Extension->DetachIdle, Executive, KernelMode, FALSE, NULL);
 }
 
 /* IRP_MJ_PNP. */
@@ -81,15 +95,16 @@ static NTSTATUS E1000DispatchPnp(PDEVICE_OBJECT DeviceObject, PIRP Irp)
         return E1000PnpStart(Extension, Irp);
 
     case IRP_MN_STOP_DEVICE:
-        E1000StopDevice(Extension);
+        E1000PnpStop(Extension);
         Irp->IoStatus.Status = STATUS_SUCCESS;
         return E1000DispatchPass(DeviceObject, Irp);
 
     case IRP_MN_REMOVE_DEVICE:
-        E1000StopDevice(Extension);
+        E1000PnpStop(Extension);
         Irp->IoStatus.Status = STATUS_SUCCESS;
         Status = E1000DispatchPass(DeviceObject, Irp);
         IoDetachDevice(Extension->LowerDevice);
+        IoFreeWorkItem(Extension->DetachItem);
         IoDeleteDevice(DeviceObject);
         return Status;
 
@@ -131,10 +146,22 @@ static NTSTATUS E1000AddDevice(PDRIVER_OBJECT DriverObject, PDEVICE_OBJECT Physi
     KeInitializeSpinLock(&Extension->InterruptLock);
     KeInitializeSpinLock(&Extension->RingLock);
     KeInitializeDpc(&Extension->Dpc, E1000DpcForIsr, Extension);
+    KeInitializeDpc(&Extension->TimerDpc, E1000TimerDpc, Extension);
+    KeInitializeTimer(&Extension->Timer);
+    KeInitializeMutex(&Extension->ControlMutex, 0);
+    KeInitializeEvent(&Extension->DetachIdle, NotificationEvent, TRUE);
+
+    Extension->DetachItem = IoAllocateWorkItem(DeviceObject);
+    if (Extension->DetachItem == NULL)
+    {
+        IoDeleteDevice(DeviceObject);
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
 
     Extension->LowerDevice = IoAttachDeviceToDeviceStack(DeviceObject, PhysicalDeviceObject);
     if (Extension->LowerDevice == NULL)
     {
+        IoFreeWorkItem(Extension->DetachItem);
         IoDeleteDevice(DeviceObject);
         return STATUS_NO_SUCH_DEVICE;
     }

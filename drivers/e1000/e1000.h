@@ -39,6 +39,7 @@
 #define E1000_TDLEN 0x03808  /* 13.4.38                         */
 #define E1000_TDH 0x03810    /* 13.4.39                         */
 #define E1000_TDT 0x03818    /* 13.4.40                         */
+#define E1000_MPC 0x04010    /* 13.7    missed packets count: reading clears it     */
 #define E1000_RUC 0x040A4    /* 13.7    receive undersize count: reading clears it */
 #define E1000_ROC 0x040AC    /* 13.7    receive oversize count: the same           */
 #define E1000_MTA 0x05200    /* 13.5.1  multicast table array   */
@@ -76,6 +77,8 @@
 #define E1000_RAH_AV (1u << 31) /* address valid */
 
 /* PCI configuration space. */
+#define E1000_PCI_VENDOR 0
+#define E1000_PCI_NOBODY 0xFFFF /* the vendor id where no function answers */
 #define E1000_PCI_COMMAND 4
 #define E1000_PCI_COMMAND_MEMORY 0x0002
 #define E1000_PCI_COMMAND_MASTER 0x0004
@@ -113,6 +116,7 @@ typedef struct _E1000_TX_DESCRIPTOR
 #define E1000_RING_MASK (E1000_RING_SIZE - 1)
 #define E1000_BUFFER_SIZE 2048
 #define E1000_RX_BUDGET 64       /* frames a DPC processes before it queues itself again      */
+#define E1000_RX_FULL_RUNS 16    /* runs with a full budget before threads get a millisecond  */
 #define E1000_RX_RETURN_BATCH 16 /* buffers returned by one write of the tail register        */
 #define E1000_RX_MAXIMUM 1518    /* a full frame with a VLAN tag                              */
 #define E1000_RX_SUSPECT 4       /* receive interrupts in a row without a frame: look closer  */
@@ -156,7 +160,8 @@ typedef struct _E1000_STATE_AREA
     ULONG64 Check;    /* E1000StateSum of the first four, written last                  */
     ULONG Enabled;    /* causes that may raise the line: the driver's copy of IMS       */
     BOOLEAN Stopping; /* no DPC may be queued and nothing enabled any more              */
-    BOOLEAN Vanished; /* the device answered with all ones                              */
+    BOOLEAN Vanished; /* the device no longer answers                                   */
+    BOOLEAN Polling;  /* nothing is enabled, the timer asks; changes under RingLock too */
 } E1000_STATE_AREA;
 
 /* What a DPC took out of it. */
@@ -175,6 +180,19 @@ typedef struct _E1000_AREA_HOLD
     UCHAR Twin; /* E1000_TWIN it was entered by; checked builds */
 } E1000_AREA_HOLD;
 
+/* What the watch saw at one look; watch.c has the theory. */
+typedef struct _E1000_LOOK
+{
+    ULONG64 DpcRuns;     /* of Counters                                               */
+    ULONG RxNext;        /* of the extension                                          */
+    ULONG TxClean;       /* the same                                                  */
+    ULONG TxHead;        /* TDH                                                       */
+    BOOLEAN Valid;       /* there was such a look, and the rings are still the same   */
+    BOOLEAN Unannounced; /* a frame, or a change of link, that the DPC has not seen   */
+    BOOLEAN OutOfStep;   /* the receiver is elsewhere than RxNext                     */
+    BOOLEAN TxWaiting;   /* frames in flight                                          */
+} E1000_LOOK;
+
 /* ------------------------------------------------------------------ The device extension. */
 
 typedef struct _E1000_EXTENSION
@@ -182,12 +200,22 @@ typedef struct _E1000_EXTENSION
     /* Constant after AddDevice. */
     PDEVICE_OBJECT PhysicalDevice;
     PDEVICE_OBJECT LowerDevice;
+    PIO_WORKITEM DetachItem;
+
+    /* PASSIVE_LEVEL: held by start, stop, control requests and the detachment, which a system
+     * thread does whenever the device vanishes. Guards Started and Detached. */
+    KMUTEX ControlMutex;
+    BOOLEAN Started;  /* between a start that succeeded and the stop                    */
+    BOOLEAN Detached; /* vanished since, and stopped as far as the machine is concerned */
+
+    /* Cleared under RingLock by whoever queues DetachItem, set by its routine when it has done. */
+    KEVENT DetachIdle;
 
     /* Written by start and stop at PASSIVE_LEVEL while the ISR leaves the device alone (Enabled is
      * 0) and no DPC is queued; constant between. */
     BUS_INTERFACE_STANDARD Bus;
-    volatile ULONG *Registers; /* NULL: stopped */
-    PKINTERRUPT Interrupt;
+    volatile ULONG *Registers; /* NULL: stopped                                  */
+    PKINTERRUPT Interrupt;     /* NULL: stopped, or started without a line       */
     E1000_SHARED *Shared;
     ULONG64 SharedAddress; /* where the device finds it: physical */
     UCHAR MacAddress[NET_MAC_LENGTH];
@@ -220,7 +248,20 @@ typedef struct _E1000_EXTENSION
     ULONG TxBatchEnd[E1000_RING_SIZE]; /* by a batch's first descriptor: where it ends    */
     ULONG64 TxStuckSince; /* interrupt time when the ring was first found full; 0: moving */
     ULONG64 LastReset;    /* interrupt time of the last ring reset                        */
-    PNET_RECEIVE Receive; /* NULL: no class is connected                                  */
+    ULONG RxFullRuns;     /* runs with a full budget, in a row                            */
+    BOOLEAN RxPaused;     /* receive causes stay masked until the timer queues the DPC    */
+
+    /* The watch, also under RingLock. The timer is set under it while Running, and by nobody
+     * else. */
+    KTIMER Timer;
+    KDPC TimerDpc;
+    E1000_LOOK LastLook;
+    ULONG64 NextLook;      /* interrupt time                                          */
+    ULONG64 LastTraffic;   /* interrupt time when TrafficSeen last changed            */
+    ULONG64 TrafficSeen;   /* frames in and out by then                               */
+    ULONG64 ClaimedAtLoss; /* IsrClaimed when an interrupt was last found lost        */
+    ULONG LostInARow;      /* losses without one claimed interrupt between            */
+    PNET_RECEIVE Receive;  /* NULL: no class is connected                                  */
     PVOID ReceiveContext;
 
     /* Each half under its lock, as E1000_STATISTICS says. */
@@ -267,6 +308,10 @@ FORCEINLINE ULONG64 E1000TxBufferAddress(const E1000_EXTENSION *Extension, ULONG
 KSERVICE_ROUTINE E1000InterruptService;
 KDEFERRED_ROUTINE E1000DpcForIsr;
 
+/* What the ISR does, for the timer: reads the causes if ReadCauses, and queues the DPC. TRUE if
+ * that was not queued already. DISPATCH_LEVEL. */
+BOOLEAN E1000ServeFromTimer(PE1000_EXTENSION Extension, BOOLEAN ReadCauses);
+
 /* The sum that Check must equal. */
 FORCEINLINE ULONG64 E1000StateSum(const E1000_STATE_AREA *Area)
 {
@@ -299,6 +344,16 @@ VOID E1000ReclaimTransmit(PE1000_EXTENSION Extension);
 /* NET_SEND. Takes RingLock itself. */
 NET_SEND E1000Send;
 
+/* ------------------------------------------------------------------ watch.c */
+
+KDEFERRED_ROUTINE E1000TimerDpc;
+
+/* Begins to look. Under RingLock, Running. */
+VOID E1000StartWatch(PE1000_EXTENSION Extension);
+
+/* Lets threads have a millisecond: the timer will queue the DPC. Under RingLock, Running. */
+VOID E1000PauseReceive(PE1000_EXTENSION Extension);
+
 /* ------------------------------------------------------------------ init.c */
 
 NTSTATUS E1000StartDevice(PE1000_EXTENSION Extension, const CM_RESOURCE_LIST *Raw,
@@ -306,6 +361,13 @@ NTSTATUS E1000StartDevice(PE1000_EXTENSION Extension, const CM_RESOURCE_LIST *Ra
 
 /* Silences the device, disconnects, waits for the DPC, frees everything. Nothing if stopped. */
 VOID E1000StopDevice(PE1000_EXTENSION Extension);
+
+/* After the device has vanished: the same in a system thread. */
+IO_WORKITEM_ROUTINE E1000DetachDevice;
+
+/* A register of configuration space, as a bus without the device answers it: all ones. <=
+ * DISPATCH_LEVEL. */
+USHORT E1000ReadConfig(PE1000_EXTENSION Extension, ULONG Offset);
 
 /* ------------------------------------------------------------------ hardware.c */
 
@@ -331,17 +393,49 @@ VOID E1000CollectDeviceCounters(PE1000_EXTENSION Extension);
 /* Reads STATUS, logs a change. Under RingLock. */
 VOID E1000UpdateLink(PE1000_EXTENSION Extension);
 
-/* Notes once that the device is gone. Under RingLock. */
+/* Is it still there? All ones from STATUS, or nobody in configuration space, say that it is not.
+ * Under RingLock, Running. */
+BOOLEAN E1000IsPresent(PE1000_EXTENSION Extension);
+
+/* Notes once that the device is gone and has it detached. Under RingLock. */
 VOID E1000NoteVanished(PE1000_EXTENSION Extension);
 
 /* ------------------------------------------------------------------ control.c */
 
 NTSTATUS E1000Control(PE1000_EXTENSION Extension, PIRP Irp);
 
-/* ------------------------------------------------------------------ The DPC's way into the state
- * area, and the delay points. Free builds compile to the two DDI calls and to nothing. */
+/* ------------------------------------------------------------------ The way into the state area
+ * of everybody but the ISR, and the DPC's, which has twins; and the delay points. */
+
+/* Without an interrupt there is no ISR to keep out, and DISPATCH_LEVEL is enough. */
+FORCEINLINE KIRQL E1000LockArea(PE1000_EXTENSION Extension)
+{
+    KIRQL OldIrql;
+
+    if (Extension->Interrupt != NULL)
+    {
+        return KeAcquireInterruptSpinLock(Extension->Interrupt);
+    }
+    KeAcquireSpinLock(&Extension->InterruptLock, &OldIrql);
+    return OldIrql;
+}
+
+FORCEINLINE VOID E1000UnlockArea(PE1000_EXTENSION Extension, KIRQL OldIrql)
+{
+    if (Extension->Interrupt != NULL)
+    {
+        KeReleaseInterruptSpinLock(Extension->Interrupt, OldIrql);
+    }
+    else
+    {
+        KeReleaseSpinLock(&Extension->InterruptLock, OldIrql);
+    }
+}
 
 #if DBG
+
+/* TRUE while a test has that twin selected. Any IRQL. */
+#define E1000_TWIN_IS(Extension, Which) ((Extension)->Twin == (ULONG)(Which))
 
 /* twins.c */
 VOID E1000EnterArea(PE1000_EXTENSION Extension, E1000_AREA_HOLD *Hold);
@@ -352,14 +446,15 @@ VOID E1000DelayPoint(PE1000_EXTENSION Extension, PCSTR Name);
 
 FORCEINLINE VOID E1000EnterArea(PE1000_EXTENSION Extension, E1000_AREA_HOLD *Hold)
 {
-    Hold->OldIrql = KeAcquireInterruptSpinLock(Extension->Interrupt);
+    Hold->OldIrql = E1000LockArea(Extension);
 }
 
 FORCEINLINE VOID E1000LeaveArea(PE1000_EXTENSION Extension, const E1000_AREA_HOLD *Hold)
 {
-    KeReleaseInterruptSpinLock(Extension->Interrupt, Hold->OldIrql);
+    E1000UnlockArea(Extension, Hold->OldIrql);
 }
 
 #define E1000DelayPoint(Extension, Name) ((void)0)
+#define E1000_TWIN_IS(Extension, Which) FALSE
 
 #endif

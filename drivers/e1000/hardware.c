@@ -132,6 +132,7 @@ NTSTATUS E1000ResetHardware(PE1000_EXTENSION Extension)
     E1000Read(Extension, E1000_ICR); /* causes and counts from before the reset */
     E1000Read(Extension, E1000_RUC);
     E1000Read(Extension, E1000_ROC);
+    E1000Read(Extension, E1000_MPC);
 
     E1000Write(Extension, E1000_ITR, 0); /* interrupt at once, and once per batch: see dpc.c */
     E1000Write(Extension, E1000_RDTR, 0);
@@ -176,6 +177,7 @@ VOID E1000ProgramRings(PE1000_EXTENSION Extension)
     Extension->TxFlushed = 0;
     Extension->TxClean = 0;
     Extension->TxStuckSince = 0;
+    Extension->LastLook.Valid = FALSE;
 
     E1000Write(Extension, E1000_RDBAL, (ULONG)RxRing);
     E1000Write(Extension, E1000_RDBAH, (ULONG)(RxRing >> 32));
@@ -199,16 +201,25 @@ VOID E1000StartEngines(PE1000_EXTENSION Extension)
                E1000_RCTL_EN | E1000_RCTL_BAM | E1000_RCTL_RDMTS_EIGHTH | E1000_RCTL_SECRC);
 }
 
+/* What is in flight will not be reported any more. */
+static VOID E1000AbortTransmit(PE1000_EXTENSION Extension)
+{
+    Extension->Counters.TxAborted += Extension->TxNext - Extension->TxClean;
+    Extension->TxFlushed = Extension->TxNext;
+    Extension->TxClean = Extension->TxNext;
+}
+
 VOID E1000ResetRings(PE1000_EXTENSION Extension, PCSTR Reason)
 {
     ULONG64 Now = KeQueryInterruptTime();
 
-    if (Extension->LastReset != 0 && Now - Extension->LastReset < E1000_RESET_INTERVAL)
+    if (Extension->LastReset != 0 && Now - Extension->LastReset < E1000_RESET_INTERVAL &&
+        !E1000_TWIN_IS(Extension, E1000TwinResetsAtOnce))
     {
         return;
     }
 
-    if (E1000Read(Extension, E1000_STATUS) == MAXULONG)
+    if (!E1000IsPresent(Extension))
     {
         E1000NoteVanished(Extension);
         return;
@@ -216,7 +227,7 @@ VOID E1000ResetRings(PE1000_EXTENSION Extension, PCSTR Reason)
 
     Extension->LastReset = Now;
     Extension->Counters.RingResets++;
-    Extension->Counters.TxAborted += Extension->TxNext - Extension->TxClean;
+    E1000AbortTransmit(Extension);
     DbgPrintEx(DPFLTR_IHVNETWORK_ID, DPFLTR_WARNING_LEVEL, "e1000: %s: rings reset\n", Reason);
 
     E1000Write(Extension, E1000_RCTL, 0);
@@ -229,10 +240,11 @@ VOID E1000ResetRings(PE1000_EXTENSION Extension, PCSTR Reason)
 
 VOID E1000CollectDeviceCounters(PE1000_EXTENSION Extension)
 {
-    if (Extension->Running)
+    if (Extension->Running && E1000IsPresent(Extension))
     {
         Extension->Counters.RxDeviceUndersize += E1000Read(Extension, E1000_RUC);
         Extension->Counters.RxDeviceOversize += E1000Read(Extension, E1000_ROC);
+        Extension->Counters.RxDeviceMissed += E1000Read(Extension, E1000_MPC);
     }
 }
 
@@ -242,7 +254,7 @@ VOID E1000UpdateLink(PE1000_EXTENSION Extension)
     ULONG Status = E1000Read(Extension, E1000_STATUS);
     BOOLEAN LinkUp = (Status & E1000_STATUS_LU) != 0;
 
-    if (Status == MAXULONG)
+    if (!E1000IsPresent(Extension))
     {
         E1000NoteVanished(Extension);
         return;
@@ -266,6 +278,16 @@ VOID E1000UpdateLink(PE1000_EXTENSION Extension)
     }
 }
 
+BOOLEAN E1000IsPresent(PE1000_EXTENSION Extension)
+{
+    ULONG Status = E1000Read(Extension, E1000_STATUS);
+
+    /* All ones is what a bus answers for nobody. Some bridges answer zeros, which a card without a
+     * link may also say; configuration space decides. */
+    return Status != MAXULONG &&
+           (Status != 0 || E1000ReadConfig(Extension, E1000_PCI_VENDOR) != E1000_PCI_NOBODY);
+}
+
 VOID E1000NoteVanished(PE1000_EXTENSION Extension)
 {
     KIRQL OldIrql;
@@ -277,12 +299,17 @@ VOID E1000NoteVanished(PE1000_EXTENSION Extension)
 
     Extension->Running = FALSE;
     Extension->LinkUp = FALSE;
+    E1000AbortTransmit(Extension);
 
-    OldIrql = KeAcquireInterruptSpinLock(Extension->Interrupt);
+    OldIrql = E1000LockArea(Extension);
     Extension->Area.Vanished = TRUE;
     Extension->Area.Enabled = 0;
-    KeReleaseInterruptSpinLock(Extension->Interrupt, OldIrql);
+    E1000UnlockArea(Extension, OldIrql);
 
     DbgPrintEx(DPFLTR_IHVNETWORK_ID, DPFLTR_ERROR_LEVEL,
                "e1000: the device no longer answers; left alone from here on\n");
+
+    /* Running was TRUE and is so only once after a start: the item is not queued. */
+    KeClearEvent(&Extension->DetachIdle);
+    IoQueueWorkItem(Extension->DetachItem, E1000DetachDevice, DelayedWorkQueue, Extension);
 }

@@ -15,14 +15,21 @@
 #define E1000_SILENCE_POLLS 10
 #define E1000_DMA_LIMIT MAXULONG /* the card is asked for no address above 4 GiB             */
 
+USHORT E1000ReadConfig(PE1000_EXTENSION Extension, ULONG Offset)
+{
+    BUS_INTERFACE_STANDARD *Bus = &Extension->Bus;
+    USHORT Value = MAXUSHORT;
+
+    Bus->GetBusData(Bus->Context, PCI_WHICHSPACE_CONFIG, &Value, Offset, sizeof(Value));
+    return Value;
+}
+
 /* Sets and clears bits of the PCI command register. */
 static VOID E1000SetCommand(PE1000_EXTENSION Extension, USHORT Set, USHORT Clear)
 {
     BUS_INTERFACE_STANDARD *Bus = &Extension->Bus;
-    USHORT Command = 0;
+    USHORT Command = E1000ReadConfig(Extension, E1000_PCI_COMMAND);
 
-    Bus->GetBusData(Bus->Context, PCI_WHICHSPACE_CONFIG, &Command, E1000_PCI_COMMAND,
-                    sizeof(Command));
     Command = (USHORT)((Command | Set) & ~Clear);
     Bus->SetBusData(Bus->Context, PCI_WHICHSPACE_CONFIG, &Command, E1000_PCI_COMMAND,
                     sizeof(Command));
@@ -66,15 +73,13 @@ static NTSTATUS E1000TakeResources(PE1000_EXTENSION Extension, const CM_RESOURCE
         DbgPrintEx(DPFLTR_IHVNETWORK_ID, DPFLTR_ERROR_LEVEL, "e1000: no register space\n");
         return STATUS_DEVICE_CONFIGURATION_ERROR;
     }
-    if (Interrupt == NULL)
-    {
-        DbgPrintEx(DPFLTR_IHVNETWORK_ID, DPFLTR_ERROR_LEVEL,
-                   "e1000: no interrupt line, and this driver does not poll: not started\n");
-        return STATUS_NOT_SUPPORTED;
-    }
 
     Extension->MemoryResource = *Memory;
-    Extension->InterruptResource = *Interrupt;
+    RtlZeroMemory(&Extension->InterruptResource, sizeof(Extension->InterruptResource));
+    if (Interrupt != NULL)
+    {
+        Extension->InterruptResource = *Interrupt;
+    }
     Extension->Gsi = RawInterrupt != NULL ? RawInterrupt->u.Interrupt.Vector : MAXULONG;
     return STATUS_SUCCESS;
 }
@@ -94,13 +99,26 @@ static BOOLEAN E1000AllocateShared(PE1000_EXTENSION Extension)
     return TRUE;
 }
 
+/* Not while the device might still write there: a card that does not answer may only have lost its
+ * address. It is harmless if nobody is in its place, or if it took the end of its bus mastering. */
 static VOID E1000FreeShared(PE1000_EXTENSION Extension)
 {
-    if (Extension->Shared != NULL)
+    if (Extension->Shared == NULL)
+    {
+        return;
+    }
+    if (E1000ReadConfig(Extension, E1000_PCI_VENDOR) == E1000_PCI_NOBODY ||
+        !(E1000ReadConfig(Extension, E1000_PCI_COMMAND) & E1000_PCI_COMMAND_MASTER))
     {
         MmFreeContiguousMemory(Extension->Shared);
-        Extension->Shared = NULL;
     }
+    else
+    {
+        DbgPrintEx(DPFLTR_IHVNETWORK_ID, DPFLTR_ERROR_LEVEL,
+                   "e1000: bus mastering cannot be stopped: %u KiB of memory stay the card's\n",
+                   (ULONG)(sizeof(E1000_SHARED) / 1024));
+    }
+    Extension->Shared = NULL;
 }
 
 static NTSTATUS E1000ConnectInterrupt(PE1000_EXTENSION Extension)
@@ -128,12 +146,12 @@ static NTSTATUS E1000ConnectInterrupt(PE1000_EXTENSION Extension)
 /* Lets exactly these causes interrupt. */
 static VOID E1000EnableCauses(PE1000_EXTENSION Extension, ULONG Causes)
 {
-    KIRQL OldIrql = KeAcquireInterruptSpinLock(Extension->Interrupt);
+    KIRQL OldIrql = E1000LockArea(Extension);
 
     Extension->Area.Enabled = Causes;
     E1000Write(Extension, E1000_IMC, ~Causes);
     E1000Write(Extension, E1000_IMS, Causes);
-    KeReleaseInterruptSpinLock(Extension->Interrupt, OldIrql);
+    E1000UnlockArea(Extension, OldIrql);
 }
 
 /* Waits, bounded, for Counter to go beyond Value. */
@@ -187,6 +205,13 @@ static VOID E1000LogStart(PE1000_EXTENSION Extension)
     const CM_PARTIAL_RESOURCE_DESCRIPTOR *Resource = &Extension->InterruptResource;
     ULONG64 Affinity = Resource->u.Interrupt.Affinity;
 
+    if (Extension->Area.Polling)
+    {
+        DbgPrintEx(DPFLTR_IHVNETWORK_ID, DPFLTR_WARNING_LEVEL,
+                   "e1000: MAC %02x:%02x:%02x:%02x:%02x:%02x, no interrupt line: polled\n", Mac[0],
+                   Mac[1], Mac[2], Mac[3], Mac[4], Mac[5]);
+        return;
+    }
     DbgPrintEx(DPFLTR_IHVNETWORK_ID, DPFLTR_INFO_LEVEL,
                "e1000: MAC %02x:%02x:%02x:%02x:%02x:%02x, GSI %u, vector 0x%02x, IRQL %u, CPU %u\n",
                Mac[0], Mac[1], Mac[2], Mac[3], Mac[4], Mac[5], Extension->Gsi,
@@ -199,7 +224,7 @@ static NTSTATUS E1000Arm(PE1000_EXTENSION Extension)
 {
     KIRQL OldIrql;
 
-    if (!E1000ProveLine(Extension))
+    if (!Extension->Area.Polling && !E1000ProveLine(Extension))
     {
         DbgPrintEx(DPFLTR_IHVNETWORK_ID, DPFLTR_WARNING_LEVEL,
                    "e1000: GSI %u does not carry this device's interrupt\n", Extension->Gsi);
@@ -212,10 +237,11 @@ static NTSTATUS E1000Arm(PE1000_EXTENSION Extension)
     KeAcquireSpinLock(&Extension->RingLock, &OldIrql);
     E1000StartEngines(Extension);
     Extension->Running = TRUE;
+    E1000StartWatch(Extension);
     E1000UpdateLink(Extension);
     KeReleaseSpinLock(&Extension->RingLock, OldIrql);
 
-    E1000EnableCauses(Extension, E1000_CAUSES_ENABLED);
+    E1000EnableCauses(Extension, Extension->Area.Polling ? 0 : E1000_CAUSES_ENABLED);
     return STATUS_SUCCESS;
 }
 
@@ -231,8 +257,10 @@ NTSTATUS E1000StartDevice(PE1000_EXTENSION Extension, const CM_RESOURCE_LIST *Ra
 
     RtlZeroMemory(&Extension->Area, sizeof(Extension->Area));
     RtlZeroMemory(&Extension->Counters, sizeof(Extension->Counters));
+    Extension->Area.Polling = Extension->InterruptResource.Type != CmResourceTypeInterrupt;
     Extension->LastReset = 0;
     Extension->LinkUp = FALSE;
+    Extension->Detached = FALSE;
 
     E1000SetCommand(Extension, E1000_PCI_COMMAND_MEMORY,
                     E1000_PCI_COMMAND_MASTER | E1000_PCI_COMMAND_NO_INTX);
@@ -251,12 +279,16 @@ NTSTATUS E1000StartDevice(PE1000_EXTENSION Extension, const CM_RESOURCE_LIST *Ra
     if (NT_SUCCESS(Status))
     {
         E1000ProgramRings(Extension);
+    }
+    if (NT_SUCCESS(Status) && !Extension->Area.Polling)
+    {
         Status = E1000ConnectInterrupt(Extension);
     }
     if (NT_SUCCESS(Status))
     {
         Status = E1000Arm(Extension);
     }
+    Extension->Started = NT_SUCCESS(Status);
     if (!NT_SUCCESS(Status))
     {
         E1000StopDevice(Extension);
@@ -267,6 +299,7 @@ NTSTATUS E1000StartDevice(PE1000_EXTENSION Extension, const CM_RESOURCE_LIST *Ra
 VOID E1000StopDevice(PE1000_EXTENSION Extension)
 {
     IO_DISCONNECT_INTERRUPT_PARAMETERS Disconnect = {.Version = CONNECT_FULLY_SPECIFIED};
+    BOOLEAN Present;
     KIRQL OldIrql;
 
     if (Extension->Registers == NULL)
@@ -280,25 +313,58 @@ VOID E1000StopDevice(PE1000_EXTENSION Extension)
     Extension->Receive = NULL;
     KeReleaseSpinLock(&Extension->RingLock, OldIrql);
 
+    OldIrql = E1000LockArea(Extension);
+    Present = !Extension->Area.Vanished;
+    Extension->Area.Stopping = TRUE;
+    Extension->Area.Enabled = 0;
+    if (Present)
+    {
+        E1000Write(Extension, E1000_IMC, MAXULONG);
+    }
+    E1000UnlockArea(Extension, OldIrql);
+
+    /* After the disconnect no ISR runs; nobody has queued the DPC since Stopping was set, nor set
+     * the timer since Running was not; so after the flush no DPC runs, and the memory they use may
+     * go. */
     if (Extension->Interrupt != NULL)
     {
-        OldIrql = KeAcquireInterruptSpinLock(Extension->Interrupt);
-        Extension->Area.Stopping = TRUE;
-        Extension->Area.Enabled = 0;
-        E1000Write(Extension, E1000_IMC, MAXULONG);
-        KeReleaseInterruptSpinLock(Extension->Interrupt, OldIrql);
-
-        /* After the disconnect no ISR runs; nobody has queued the DPC since Stopping was set; so
-         * after the flush no DPC runs, and the memory it uses may go. */
         Disconnect.ConnectionContext.InterruptObject = Extension->Interrupt;
         IoDisconnectInterruptEx(&Disconnect);
-        KeFlushQueuedDpcs();
-        Extension->Interrupt = NULL;
     }
+    KeCancelTimer(&Extension->Timer);
+    KeFlushQueuedDpcs();
+    Extension->Interrupt = NULL;
 
-    E1000QuietHardware(Extension);
+    if (Present)
+    {
+        E1000QuietHardware(Extension);
+    }
     E1000SetCommand(Extension, 0, E1000_PCI_COMMAND_MASTER);
     E1000FreeShared(Extension);
     MmUnmapIoSpace((PVOID)Extension->Registers, E1000_REGISTER_SPACE);
     Extension->Registers = NULL;
+}
+
+/*
+ * E1000DetachDevice - IO_WORKITEM_ROUTINE: gives back what the driver had for a device that has
+ * vanished. The device object stays, with its counters, until it is removed.
+ */
+VOID E1000DetachDevice(PDEVICE_OBJECT DeviceObject, PVOID Context)
+{
+    PE1000_EXTENSION Extension = Context;
+
+    UNREFERENCED_PARAMETER(DeviceObject);
+
+    KeWaitForSingleObject(&Extension->ControlMutex, Executive, KernelMode, FALSE, NULL);
+    if (Extension->Started && !Extension->Detached)
+    {
+        E1000StopDevice(Extension);
+        Extension->Detached = TRUE;
+        DbgPrintEx(DPFLTR_IHVNETWORK_ID, DPFLTR_WARNING_LEVEL,
+                   "e1000: detached: its interrupt is disconnected\n");
+    }
+    KeReleaseMutex(&Extension->ControlMutex, FALSE);
+
+    /* The last access to the extension: who removes the device waits for it. */
+    KeSetEvent(&Extension->DetachIdle, IO_NO_INCREMENT, FALSE);
 }

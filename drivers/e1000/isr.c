@@ -126,10 +126,17 @@ BOOLEAN E1000InterruptService(PKINTERRUPT Interrupt, PVOID ServiceContext)
 
     if (Causes == MAXULONG)
     {
-        /* Bits 17 and above read as 0 in a device that is there. The DPC says so. */
+        /* Bits 17 and above read as 0 in a device that is there. The DPC says so. A device that is
+         * not there does not pull the line: whoever does is for the next ISR to find. */
         Area->Vanished = TRUE;
         Area->Enabled = 0;
         E1000RequestDpc(Extension);
+        if (E1000_TWIN_IS(Extension, E1000TwinAllOnesOurs))
+        {
+            Area->Enabled = Enabled; /* asks again, and claims again, each time */
+            Extension->Counters.IsrClaimed++;
+            return TRUE;
+        }
         return E1000Unclaimed(Extension);
     }
 
@@ -157,4 +164,33 @@ BOOLEAN E1000InterruptService(PKINTERRUPT Interrupt, PVOID ServiceContext)
 
     Extension->Counters.IsrClaimed++;
     return TRUE;
+}
+
+BOOLEAN E1000ServeFromTimer(PE1000_EXTENSION Extension, BOOLEAN ReadCauses)
+{
+    E1000_STATE_AREA *Area = &Extension->Area;
+    KIRQL OldIrql = E1000LockArea(Extension);
+    BOOLEAN Queued = FALSE;
+
+    if (!Area->Stopping && !Area->Vanished)
+    {
+        ULONG Causes = ReadCauses ? E1000Read(Extension, E1000_ICR) : 0;
+
+        if (Causes == MAXULONG)
+        {
+            Area->Vanished = TRUE;
+            Area->Enabled = 0;
+        }
+        else if ((Causes & E1000_CAUSE_MASK) != 0)
+        {
+            E1000Accumulate(Extension, Causes & E1000_CAUSE_MASK);
+        }
+        Queued = KeInsertQueueDpc(&Extension->Dpc, NULL, NULL);
+        if (Queued)
+        {
+            Extension->Counters.DpcByTimer++;
+        }
+    }
+    E1000UnlockArea(Extension, OldIrql);
+    return Queued;
 }

@@ -10,7 +10,8 @@
  *
  * The buffer is answered from where it lies and never leaves its descriptor, so nothing is copied
  * and nothing can leak. What the descriptor says is checked before it is believed: the ring is
- * memory that a device writes.
+ * memory that a device writes. That goes for the address too: had somebody else changed it, the
+ * frame would lie elsewhere, and this buffer would still hold an old one.
  */
 #include "e1000.h"
 
@@ -26,12 +27,19 @@ const PCSTR E1000RxDropNames[E1000RxDropMaximum] = {
 
 /* Why a descriptor's frame cannot be delivered; E1000RxDropMaximum if it can. Kept out of line: the
  * good frame has been told apart with two comparisons. */
-static DECLSPEC_NOINLINE E1000_RX_DROP E1000Classify(PE1000_EXTENSION Extension, ULONG64 Result)
+static DECLSPEC_NOINLINE E1000_RX_DROP E1000Classify(PE1000_EXTENSION Extension, ULONG Index,
+                                                     ULONG64 Result)
 {
     ULONG Length = E1000_RX_LENGTH(Result);
+    ULONG64 Address = Extension->Shared->RxRing[Index].BufferAddress;
     BOOLEAN Discard = Extension->RxDiscard;
 
-    if (Length == 0 || Length > E1000_BUFFER_SIZE)
+    if (E1000_TWIN_IS(Extension, E1000TwinTrustsRing))
+    {
+        return E1000RxDropMaximum;
+    }
+    if (Length == 0 || Length > E1000_BUFFER_SIZE ||
+        Address != E1000RxBufferAddress(Extension, Index))
     {
         E1000ResetRings(Extension, "receive descriptor damaged");
         return E1000RxDropCorrupt;
@@ -139,9 +147,10 @@ ULONG E1000ReceiveFrames(PE1000_EXTENSION Extension, ULONG Budget)
         Extension->Counters.RxFrames++;
 
         if ((Result & Mask) != Good || Extension->RxDiscard ||
+            Shared->RxRing[Index].BufferAddress != E1000RxBufferAddress(Extension, Index) ||
             Length - NET_FRAME_MINIMUM > E1000_RX_MAXIMUM - NET_FRAME_MINIMUM)
         {
-            Drop = E1000Classify(Extension, Result);
+            Drop = E1000Classify(Extension, Index, Result);
         }
 
         if (Drop == E1000RxDropMaximum)

@@ -21,7 +21,7 @@ VOID E1000EnterArea(PE1000_EXTENSION Extension, E1000_AREA_HOLD *Hold)
         KeAcquireSpinLockAtDpcLevel(&Extension->InterruptLock);
         break;
     default:
-        Hold->OldIrql = KeAcquireInterruptSpinLock(Extension->Interrupt);
+        Hold->OldIrql = E1000LockArea(Extension);
         break;
     }
 }
@@ -37,7 +37,7 @@ VOID E1000LeaveArea(PE1000_EXTENSION Extension, const E1000_AREA_HOLD *Hold)
         KeReleaseSpinLockFromDpcLevel(&Extension->InterruptLock);
         break;
     default:
-        KeReleaseInterruptSpinLock(Extension->Interrupt, Hold->OldIrql);
+        E1000UnlockArea(Extension, Hold->OldIrql);
         break;
     }
 }

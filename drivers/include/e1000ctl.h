@@ -43,16 +43,21 @@
 #define E1000_CAUSE_MASK ((1u << E1000_CAUSE_BITS) - 1)
 
 /*
- * How the DPC enters the state area that it shares with the ISR. The wrong ways are broken twins of
- * the right one: tests must see them fail.
+ * Broken twins of the driver's rules: tests must see them fail. The first two enter the state area
+ * that ISR and DPC share in a wrong way, the others leave a protection out.
  */
 typedef enum _E1000_TWIN
 {
-    E1000TwinNone,    /* correct: the interrupt spin lock                                      */
-    E1000TwinNoLock,  /* raises to SynchronizeIrql, takes no lock: holds off this CPU's ISR only.
+    E1000TwinNone,       /* correct: the interrupt spin lock                                      */
+    E1000TwinNoLock,     /* raises to SynchronizeIrql, takes no lock: holds off this CPU's ISR only.
                          TornStates rises, causes seen and consumed part                       */
-    E1000TwinNoRaise, /* takes the lock at DISPATCH_LEVEL: an ISR on this CPU spins for ever on a
+    E1000TwinNoRaise,    /* takes the lock at DISPATCH_LEVEL: an ISR on this CPU spins for ever on a
                          lock its own CPU holds (checked: bug check 0xF)                       */
+    E1000TwinBlindWatch, /* the watch does not look: a lost interrupt stops reception for good  */
+    E1000TwinAllOnesOurs,  /* the ISR claims an interrupt whose cause read as all ones            */
+    E1000TwinTrustsRing,   /* believes every length and address that a descriptor says            */
+    E1000TwinResetsAtOnce, /* resets the rings as often as something is wrong with them          */
+    E1000TwinNoBudget,     /* a DPC goes on for as long as there are frames                      */
     E1000TwinMaximum
 } E1000_TWIN;
 
@@ -76,7 +81,7 @@ typedef enum _E1000_RX_DROP
     E1000RxDropRunt,         /* shorter than NET_FRAME_MINIMUM      */
     E1000RxDropOversize,     /* longer than a tagged frame, 1518    */
     E1000RxDropFragment,     /* in several buffers; each counts     */
-    E1000RxDropCorrupt,      /* length 0, or above the buffer       */
+    E1000RxDropCorrupt,      /* length 0 or above the buffer, or not our address */
     E1000RxDropTransmitFull, /* no buffer to build a reply in       */
     E1000RxDropMaximum
 } E1000_RX_DROP;
@@ -90,7 +95,7 @@ extern const PCSTR E1000RxDropNames[E1000RxDropMaximum];
  *   IsrCalls               == IsrClaimed + IsrUnclaimed
  *   InterruptsSeen         == InterruptsConsumed
  *   CausesSeen[i]          == CausesConsumed[i]               each cause is consumed exactly once
- *   DpcRuns                == DpcQueued + DpcRequeued         each queueing runs exactly once
+ *   DpcRuns                == DpcQueued + DpcRequeued + DpcByTimer   each queueing runs once
  *   TornStates             == 0
  *   RxFrames               == RxDelivered + sum of RxDropped
  *   RxDelivered            == RxReplies + RxNoReply
@@ -106,12 +111,14 @@ typedef struct _E1000_STATISTICS
     ULONG64 IsrCalls;
     ULONG64 IsrClaimed;         /* returned TRUE                                             */
     ULONG64 IsrUnclaimed;       /* returned FALSE: another device on the line                */
-    ULONG64 InterruptsSeen;     /* ISR calls that read a cause                               */
+    ULONG64 InterruptsSeen;     /* reads of ICR that found a cause, by the ISR or the timer  */
     ULONG64 InterruptsConsumed; /* of those, taken over by a DPC                             */
     ULONG64 DpcQueued;          /* the ISR's KeInsertQueueDpc returned TRUE                  */
     ULONG64 DpcCoalesced;       /* it returned FALSE: the DPC was queued already             */
     ULONG64 DpcRequeued;        /* the DPC ran out of budget and queued itself               */
+    ULONG64 DpcByTimer;         /* the timer queued it: a lost interrupt, a poll, a pause    */
     ULONG64 DpcRuns;            /* the DPC began                                             */
+    ULONG64 LostInterrupts;     /* work that waited, unannounced, from one look to the next  */
     ULONG64 TornStates;         /* state areas that failed their own check                   */
     ULONG64 IsrProcessors;      /* mask: where the ISR has run (index 63 and above: bit 63)  */
     ULONG64 DpcProcessors;      /* the same for the DPC                                      */
@@ -127,21 +134,26 @@ typedef struct _E1000_STATISTICS
     ULONG64 RxLow;             /* interrupts that reported RXDMT0              */
     ULONG64 RxDeviceOversize;  /* too long: dropped by the device itself       */
     ULONG64 RxDeviceUndersize; /* too short: the same                          */
+    ULONG64 RxDeviceMissed;    /* no descriptor was free: the same             */
+    ULONG64 RxPauses;          /* times reception paused for the sake of threads */
     ULONG64 TxSends;           /* frames from the class's Send                 */
     ULONG64 TxSendsRefused;    /* refused, and counted nowhere else           */
     ULONG64 TxQueued;          /* descriptors filled                           */
     ULONG64 TxCompleted;       /* taken back after the device was done         */
-    ULONG64 TxAborted;         /* in flight at a ring reset                    */
+    ULONG64 TxAborted;         /* in flight at a ring reset, or when the device vanished */
     ULONG64 TxInFlight;        /* filled, and not yet taken back               */
     ULONG64 TxBatches;         /* writes of the transmit tail register         */
     ULONG64 RingResets;
     ULONG64 LinkChanges;
     ULONG64 RxDropped[E1000RxDropMaximum];
     BOOLEAN LinkUp;
-    BOOLEAN Vanished; /* reads returned all ones: the device is gone */
+    BOOLEAN Vanished; /* the device no longer answers                        */
+    BOOLEAN Detached; /* and the driver has given back what it had for it    */
+    BOOLEAN Polling;  /* no interrupt is relied on: there was no line, or it lost too many */
     UCHAR MacAddress[6];
 
-    /* Where the interrupt was connected; constant after start. */
+    /* Where the interrupt was connected; constant after start. Without one Gsi is MAXULONG, the
+     * others 0. */
     ULONG Gsi;
     ULONG Vector;
     ULONG Irql;

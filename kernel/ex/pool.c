@@ -79,9 +79,9 @@ static volatile LONG64 ExpOtherAllocations;
 static volatile LONG64 ExpOtherBytes;
 
 /* The smallest class for a block of that many units; constant after initialization. */
-static UCHAR ExpClassByUnits[EXP_LARGEST_BLOCK / EXP_UNIT + 1];
+static UCHAR ExpClassByUnits[EXP_LARGEST_BLOCK / EXP_UNIT + 1] KI_RO_AFTER_INIT;
 
-ULONG64 ExpSecret;
+ULONG64 ExpSecret KI_RO_AFTER_INIT;
 
 VOID ExpInitializePool(VOID)
 {

@@ -133,9 +133,20 @@ ULONG IopPciReadBars(const IOP_PCI_FUNCTION *Function, IOP_PCI_BAR Bars[IOP_PCI_
 #define PCIBus 5 /* Microsoft: "INTERFACE_TYPE enumeration" */
 #define CM_RESOURCE_PORT_IO 0x01
 
-/* TRUE if UEFI firmware booted us: then no BIOS stands behind the USB controllers. Written at
- * start-up before IopInitialize; constant afterwards. */
+/* TRUE if UEFI firmware booted us: then no BIOS stands behind the USB controllers. Written by
+ * IopPciSilence; constant afterwards. */
 extern BOOLEAN IopFirmwareIsEfi;
+
+/*
+ * Turns bus mastering off in every function but those that must keep it (bridges, displays,
+ * interrupt controllers; on BIOS machines USB controllers, behind which the BIOS serves the
+ * keyboard), so that no order from firmware's time writes to a page that is somebody else's now. To
+ * be called before the first page is handed out, when configuration space is reached by the ports
+ * alone: a machine without them is silenced by IopPciEnumerate. PCI Local Bus 3.0, 6.2.2.
+ *
+ * IRQL: any; boot processor, once.
+ */
+VOID IopPciSilence(BOOLEAN FirmwareIsEfi);
 
 /* What the bus driver keeps of each device it made: the device object's extension. */
 typedef struct _IOP_PCI_DEVICE

@@ -8,6 +8,9 @@
  * has reset the device: until then the device may still be following orders from firmware. For the
  * same reason enumeration turns it off on everything found. Microsoft: "Bus Drivers",
  * "BUS_INTERFACE_STANDARD structure".
+ *
+ * What firmware left writing to memory is stopped long before that, by IopPciSilence: a page that
+ * the kernel hands out must not change under its owner.
  */
 #include "iop.h"
 
@@ -17,7 +20,7 @@
 const GUID GUID_BUS_INTERFACE_STANDARD = {
     0x496B8280, 0x6F25, 0x11D0, {0xBE, 0xAF, 0x08, 0x00, 0x2B, 0xE2, 0x09, 0x2F}};
 
-BOOLEAN IopFirmwareIsEfi;
+BOOLEAN IopFirmwareIsEfi KI_RO_AFTER_INIT;
 
 LIST_ENTRY IopPciDevices = {&IopPciDevices, &IopPciDevices};
 
@@ -237,6 +240,42 @@ static BOOLEAN IopPciKeepsBusMaster(const IOP_PCI_FUNCTION *Function)
         return Function->SubClass == PCI_SUBCLASS_SB_USB && !IopFirmwareIsEfi;
     default:
         return FALSE;
+    }
+}
+
+/* One function; Context counts those that were stopped. */
+static VOID IopPciSilenceFunction(const IOP_PCI_FUNCTION *Function, PVOID Context)
+{
+    PULONG Stopped = Context;
+    ULONG Command = IopPciRead(Function, PCI_COMMAND, 2);
+
+    if (IopPciKeepsBusMaster(Function) || (Command & PCI_ENABLE_BUS_MASTER) == 0)
+    {
+        return;
+    }
+    IopPciWrite(Function, PCI_COMMAND, 2, Command & ~PCI_ENABLE_BUS_MASTER);
+    if (IopPciRead(Function, PCI_COMMAND, 2) & PCI_ENABLE_BUS_MASTER)
+    {
+        KiLog(KiLogWarning, "pci %02X:%02X.%u: bus mastering cannot be turned off", Function->Bus,
+              Function->Device, Function->Function);
+        return;
+    }
+    (*Stopped)++;
+    KiLog(KiLogTrace, "pci %02X:%02X.%u: %04X:%04X class %02X%02X: bus mastering turned off",
+          Function->Bus, Function->Device, Function->Function, Function->VendorId,
+          Function->DeviceId, Function->BaseClass, Function->SubClass);
+}
+
+VOID IopPciSilence(BOOLEAN FirmwareIsEfi)
+{
+    ULONG Stopped = 0;
+
+    IopFirmwareIsEfi = FirmwareIsEfi;
+    IopPciScan(IopPciSilenceFunction, &Stopped);
+    if (Stopped != 0)
+    {
+        KiLog(KiLogInfo, "PCI: bus mastering, left on by firmware, turned off in %u functions",
+              Stopped);
     }
 }
 

@@ -6,6 +6,8 @@
 #include <arch/hal.h>
 #include <arch/mmu.h>
 #include <iop.h>
+#include <kd.h>
+#include <kdp.h>
 #include <mi.h>
 #include <obp.h>
 #include <psp.h>
@@ -47,31 +49,41 @@ static VOID KiReportReady(VOID)
 
 VOID KiBootWork(PVOID Context)
 {
-    PBOOT_INFO BootInfo = Context;
     BOOLEAN Passed = TRUE;
 
+    UNREFERENCED_PARAMETER(Context);
+    KdpSetStage(KdpStageThreads);
     KiStartLogWriter();
     KiStartDpcThreads();
+    KdpSetStage(KdpStageExecutive);
     ObpInitialize();
     PspInitialize();
     ExpInitializeWorkers();
+    KdpSetStage(KdpStageTime);
     KiFinishTime();
+    KdpSetStage(KdpStagePci);
     HalpInitializePci();
-    IopFirmwareIsEfi = BootInfo->Efi;
+    KdpSetStage(KdpStageDevices);
     IopInitialize();
+    MiProtectKernel();
     KiReportReady();
+    KdpSetStage(KdpStageReady);
 
     if (KiOptions.Test[0] != '\0')
     {
+        KdpSetStage(KdpStageTests);
         Passed = KtRunTests(KiOptions.Test);
     }
     if (KiOptions.Bench[0] != '\0')
     {
+        KdpSetStage(KdpStageBenchmarks);
         KtRunBenchmarks(KiOptions.Bench);
     }
     if (KiOptions.Exit != KiExitNone)
     {
+        KdpSetStage(KdpStageEnd);
         KiLogFlush();
         KiExit(Passed ? HALP_EXIT_PASSED : HALP_EXIT_FAILED);
     }
+    KdpStartReader();
 }

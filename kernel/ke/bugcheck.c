@@ -25,8 +25,12 @@
  *   Microsoft: "Bug Check Code Reference", "KeBugCheckEx". docs/testing.md. Regression R-n.
  */
 #include <arch/hal.h>
+#include <kd.h>
 
+#include "bugcheck.h"
 #include "expect.h"
+#include "nmi.h"
+#include "stacks.h"
 #include "symbols.h"
 
 #define NOBODY (-1)
@@ -40,6 +44,9 @@ static volatile LONG KiBugCheckOwner = NOBODY;
 
 /* Set by the owner when the report has begun. */
 static BOOLEAN KiReporting;
+
+/* Set by the owner when the report has failed. */
+static BOOLEAN KiReportFailed;
 
 static const struct
 {
@@ -78,13 +85,14 @@ static const struct
     NAME(RESOURCE_NOT_OWNED),
     NAME(INVALID_FLOATING_POINT_STATE),
     NAME(HARDWARE_INTERRUPT_STORM),
+    NAME(DRIVER_OVERRAN_STACK_BUFFER),
     NAME(ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY),
     NAME(CLOCK_WATCHDOG_TIMEOUT),
     NAME(DPC_WATCHDOG_VIOLATION),
 #undef NAME
 };
 
-static PCSTR KiBugCheckName(ULONG Code)
+PCSTR KiBugCheckName(ULONG Code)
 {
     for (ULONG Index = 0; Index < RTL_NUMBER_OF(KiBugCheckNames); Index++)
     {
@@ -123,11 +131,15 @@ VOID KiNonMaskableInterrupt(PKTRAP_FRAME Frame)
     {
         KiFreeze(Frame);
     }
+    if (Owner == NOBODY)
+    {
+        KiNoteNmi(Frame);
+    }
 }
 
 /* The other processors that can be stopped: not those that were never started, or have not loaded
  * their IDT. An NMI would reset the machine through them, so it is never broadcast. */
-static PKPRCB KiOther(ULONG Index, ULONG Owner)
+PKPRCB KiOtherProcessor(ULONG Index, ULONG Owner)
 {
     PKPRCB Prcb = ReadPointerAcquire(&KiProcessorBlock[Index]);
 
@@ -138,7 +150,7 @@ static VOID KiFreezeOthers(ULONG Owner)
 {
     for (ULONG Index = 0; Index < MAXIMUM_PROCESSORS; Index++)
     {
-        if (KiOther(Index, Owner) != NULL)
+        if (KiOtherProcessor(Index, Owner) != NULL)
         {
             HalpSendNmi(Index);
         }
@@ -151,7 +163,7 @@ static VOID KiAwaitFrozen(ULONG Owner)
 
     for (ULONG Index = 0; Index < MAXIMUM_PROCESSORS; Index++)
     {
-        PKPRCB Prcb = KiOther(Index, Owner);
+        PKPRCB Prcb = KiOtherProcessor(Index, Owner);
 
         while (Prcb != NULL && !ReadAcquire(&Prcb->Frozen) && Waited < FREEZE_LIMIT_US)
         {
@@ -237,29 +249,55 @@ static VOID KiReportOther(PKPRCB Prcb)
     }
 }
 
-static VOID KiReport(PKPRCB Prcb, ULONG Code, const ULONG_PTR Parameters[4], PKTRAP_FRAME Frame,
-                     KIRQL Irql)
+#define VECTOR_DOUBLE_FAULT 8
+#define VECTOR_PAGE_FAULT 14
+
+/* Which stack the trap found, and whether it had run over its end: then the address that faulted
+ * is in a guard page. */
+static VOID KiReportStack(const KTRAP_FRAME *Frame)
 {
-    KiLog(KiLogError, "*** STOP: 0x%08X %s (0x%llX, 0x%llX, 0x%llX, 0x%llX)", Code,
-          KiBugCheckName(Code), Parameters[0], Parameters[1], Parameters[2], Parameters[3]);
-    KiLog(KiLogError, "CPU %u IRQL %u thread %s%s", Prcb->Index, Irql,
-          Prcb->CurrentThread != NULL ? Prcb->CurrentThread->Name : "none",
-          Prcb->DpcRoutineActive ? ", in a DPC" : "");
-    if (Frame != NULL)
+    ULONG64 Address = __readcr2();
+    KI_STACK_PLACE Place;
+
+    if ((Frame->Vector == VECTOR_DOUBLE_FAULT || Frame->Vector == VECTOR_PAGE_FAULT) &&
+        KiFindStack(Address, &Place) && (Address < Place.Base || Address >= Place.End))
     {
-        KiReportRegisters(Frame);
-        KiReportAddress(Frame->Rip, NULL, NULL);
-        KiReportHeldLocks(Prcb);
-        KiWalkStack(Frame->Rbp, STACK_LIMIT, KiReportAddress, NULL);
+        KiLog(KiLogError, "   %016llx is in the guard page %s the %s stack of CPU %u: %s", Address,
+              Address < Place.Base ? "below" : "above", Place.Kind, Place.Processor,
+              Address < Place.Base ? "stack overflow" : "read or written beyond its top");
+    }
+    else if (KiFindStack(Frame->Rsp, &Place))
+    {
+        KiLog(KiLogError, "   on the %s stack of CPU %u, %lld bytes left", Place.Kind,
+              Place.Processor, (LONG64)(Frame->Rsp - Place.Base));
     }
     else
     {
-        KiReportHeldLocks(Prcb);
-        KiWalkStack((ULONG64)__builtin_frame_address(0), STACK_LIMIT, KiReportAddress, NULL);
+        KiLog(KiLogError, "   rsp is on no stack that is known");
     }
+}
+
+static VOID KiReport(const KI_STOP *Stop)
+{
+    PKPRCB Prcb = Stop->Prcb;
+    const ULONG_PTR *Parameters = Stop->Parameters;
+
+    KiLog(KiLogError, "*** STOP: 0x%08X %s (0x%llX, 0x%llX, 0x%llX, 0x%llX)", Stop->Code,
+          KiBugCheckName(Stop->Code), Parameters[0], Parameters[1], Parameters[2], Parameters[3]);
+    KiLog(KiLogError, "CPU %u IRQL %u thread %s%s", Prcb->Index, Stop->Irql,
+          Prcb->CurrentThread != NULL ? Prcb->CurrentThread->Name : "none",
+          Prcb->DpcRoutineActive ? ", in a DPC" : "");
+    if (Stop->Frame != NULL)
+    {
+        KiReportStack(Stop->Frame);
+        KiReportRegisters(Stop->Frame);
+        KiReportAddress(Stop->Frame->Rip, NULL, NULL);
+    }
+    KiReportHeldLocks(Prcb);
+    KiWalkStack(Stop->Rbp, STACK_LIMIT, KiReportAddress, NULL);
     for (ULONG Index = 0; Index < MAXIMUM_PROCESSORS; Index++)
     {
-        PKPRCB Other = KiOther(Index, Prcb->Index);
+        PKPRCB Other = KiOtherProcessor(Index, Prcb->Index);
 
         if (Other != NULL)
         {
@@ -269,39 +307,54 @@ static VOID KiReport(PKPRCB Prcb, ULONG Code, const ULONG_PTR Parameters[4], PKT
     KiLog(KiLogError,
           "PANIC-JSON: {\"code\":%u,\"name\":\"%s\",\"cpu\":%u,\"irql\":%u,"
           "\"p\":[%llu,%llu,%llu,%llu]}",
-          Code, KiBugCheckName(Code), Prcb->Index, Irql, Parameters[0], Parameters[1],
-          Parameters[2], Parameters[3]);
+          Stop->Code, KiBugCheckName(Stop->Code), Prcb->Index, Stop->Irql, Parameters[0],
+          Parameters[1], Parameters[2], Parameters[3]);
+}
+
+/* The report itself has led here. What says so may fail in turn: once. */
+static DECLSPEC_NORETURN VOID KiFailReport(VOID)
+{
+    if (!KiReportFailed)
+    {
+        KiReportFailed = TRUE;
+        HalpSerialWrite(0, REPORT_FAILED, sizeof(REPORT_FAILED) - 1);
+        KdpReportFailed();
+    }
+    KiExit(HALP_EXIT_BUGCHECK);
 }
 
 VOID KiBugCheckFrame(ULONG Code, ULONG_PTR Parameter1, ULONG_PTR Parameter2, ULONG_PTR Parameter3,
                      ULONG_PTR Parameter4, PKTRAP_FRAME Frame)
 {
-    const ULONG_PTR Parameters[4] = {Parameter1, Parameter2, Parameter3, Parameter4};
-    KIRQL Irql = Frame != NULL ? (KIRQL)Frame->PreviousIrql : KeGetCurrentIrql();
-    PKPRCB Prcb;
+    KI_STOP Stop = {.Code = Code,
+                    .Parameters = {Parameter1, Parameter2, Parameter3, Parameter4},
+                    .Frame = Frame,
+                    .Rbp = Frame != NULL ? Frame->Rbp : (ULONG64)__builtin_frame_address(0),
+                    .Irql = Frame != NULL ? (KIRQL)Frame->PreviousIrql : KeGetCurrentIrql()};
     LONG Owner;
 
 #if DBG
-    KiLandIfExpected(Code, Parameters);
+    KiLandIfExpected(Code, Stop.Parameters);
 #endif
     _disable();
-    Prcb = KiGetCurrentPrcb();
-    Owner = InterlockedCompareExchange(&KiBugCheckOwner, (LONG)Prcb->Index, NOBODY);
-    if (Owner != NOBODY && Owner != (LONG)Prcb->Index)
+    Stop.Prcb = KiGetCurrentPrcb();
+    Owner = InterlockedCompareExchange(&KiBugCheckOwner, (LONG)Stop.Prcb->Index, NOBODY);
+    if (Owner != NOBODY && Owner != (LONG)Stop.Prcb->Index)
     {
-        Prcb->FreezeFrame.PreviousIrql = Irql;
+        Stop.Prcb->FreezeFrame.PreviousIrql = Stop.Irql;
         KiFreeze(Frame);
     }
     if (Owner != NOBODY || KiReporting)
     {
-        HalpSerialWrite(0, REPORT_FAILED, sizeof(REPORT_FAILED) - 1);
-        KiExit(HALP_EXIT_BUGCHECK);
+        KiFailReport();
     }
     KiReporting = TRUE;
-    KiFreezeOthers(Prcb->Index);
-    KiAwaitFrozen(Prcb->Index);
+    KiFreezeOthers(Stop.Prcb->Index);
+    KiAwaitFrozen(Stop.Prcb->Index);
+    KdpBeginStopPage(&Stop);
     KiLogEmergency();
-    KiReport(Prcb, Code, Parameters, Frame, Irql);
+    KiReport(&Stop);
+    KdpFinishStopPage(&Stop);
     KiExit(HALP_EXIT_BUGCHECK);
 }
 
@@ -322,25 +375,4 @@ VOID KiAssertionFailed(PCSTR Condition, PCSTR File, ULONG Line, ULONG_PTR Value1
     KiLog(KiLogError, "assertion failed: %s (%llx, %llx) at %s:%u", Condition, Value1, Value2, File,
           Line);
     KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, KI_ASSERTION_FAILED, Value1, Value2, Line);
-}
-
-VOID KiExit(ULONG Code)
-{
-    switch (KiOptions.Exit)
-    {
-    case KiExitDebug:
-        HalpDebugExit(Code);
-        KiLog(KiLogError, "exit=debug: this machine has no isa-debug-exit port; halted");
-        break;
-    case KiExitPowerOff:
-        HalpPowerOff();
-        break;
-    case KiExitReboot:
-        HalpReboot();
-        break;
-    default:
-        break;
-    }
-    KiLogDrain();
-    HalpHalt();
 }

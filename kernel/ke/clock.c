@@ -20,10 +20,16 @@
  *   writes nothing either. KiArmClock is all there is to it.
  *
  *   A tick: watches DPCs (watchdog.c), measures the DPC rate, asks for DPCs that nobody has asked
- *   for, takes one from the running thread's quantum, and sees that the log gets out. An idle
+ *   for, takes one from the running thread's quantum, looks for hardware errors that raise no
+ *   exception, and sees that the log gets out. An idle
  *   processor that runs a DPC ticks until it has none at a tick. The boot processor's also reads a
  *   counter that would wrap, and tries lines that were masked for a storm; those two chores it has
  *   even while idle, and then arms for them.
+ *
+ *   An interrupt that comes much later than its processor armed for says that the processor, or
+ *   the whole machine, stood still: a paused virtual machine, firmware at work. That is counted and
+ *   reported, and so is a counter that went back. Nothing else follows: watchdogs count ticks that
+ *   were seen, and a timer that is due expires once, however late.
  *
  * LOCKS AND IRQL
  *   CLOCK_LEVEL, no lock but the DPC queue's. All of it is the processor's own, but for NextDue:
@@ -47,9 +53,17 @@
 #include <arch/hal.h>
 
 #include "interrupt.h"
+#include "nmi.h"
 
 /* No further ahead than this: HalpArmClock's delay is bounded, and so is the APIC timer's count. */
 #define LONGEST_SLEEP 300000000ull /* 100 ns units: 30 s */
+
+/* An interrupt so late, in 100 ns units, is reported; a report at most so often. */
+#define LONG_GAP 10000000
+#define GAP_REPORT_EVERY 100000000
+
+/* The machine-check banks are read so often, in 100 ns units. */
+#define ERROR_POLL_EVERY 50000000
 
 /* What is added to a delay, so that the APIC timer, by its own rate, does not go off before the
  * counter says that it should: 0.024 % and a microsecond. Too late by so little is unavoidable; too
@@ -144,6 +158,56 @@ static VOID KiChargeQuantum(PKPRCB Prcb)
     }
 }
 
+/* Looks for what nothing interrupts for. */
+static VOID KiLookForErrors(PKPRCB Prcb, ULONG64 Now)
+{
+    if (KiHasUnreportedNmis(Prcb))
+    {
+        KiReportNmis(Prcb);
+    }
+    if (Now >= Prcb->ErrorPollTime)
+    {
+        Prcb->ErrorPollTime = Now + ERROR_POLL_EVERY;
+        ArchPollMachineChecks();
+    }
+}
+
+static DECLSPEC_NOINLINE VOID KiReportGap(PKPRCB Prcb, ULONG64 Now, LONG64 Late)
+{
+    Prcb->ClockGaps += Late > 0;
+    Prcb->ClockSteps += Late < 0;
+    if (Prcb->GapReportTime != 0 && Now - Prcb->GapReportTime < GAP_REPORT_EVERY)
+    {
+        return;
+    }
+    Prcb->GapReportTime = Now;
+    if (Late > 0)
+    {
+        KiLog(KiLogInfo,
+              "clock: an interrupt is %lld ms late: this CPU, or the machine, stood still",
+              Late / 10000);
+    }
+    else
+    {
+        KiLog(KiLogWarning, "clock: the %s went back %lld us: its time is not to be trusted",
+              HalpCounterName, -Late / 10);
+    }
+}
+
+/* Now, by what it was when this processor last looked, and by when it wanted to look next. */
+static VOID KiWatchTime(PKPRCB Prcb, ULONG64 Now)
+{
+    if (Now < Prcb->ClockSeen)
+    {
+        KiReportGap(Prcb, Now, (LONG64)(Now - Prcb->ClockSeen));
+    }
+    else if (Prcb->ClockArmed != MAXULONG64 && Now > Prcb->ClockArmed + LONG_GAP)
+    {
+        KiReportGap(Prcb, Now, (LONG64)(Now - Prcb->ClockArmed));
+    }
+    Prcb->ClockSeen = Now;
+}
+
 static VOID KiTick(PKPRCB Prcb, ULONG64 Now)
 {
     if (Prcb->Dpc.Idle && !Prcb->DpcRoutineActive)
@@ -161,6 +225,7 @@ static VOID KiTick(PKPRCB Prcb, ULONG64 Now)
     Prcb->DpcCountAtTick = Prcb->DpcCount;
     KiRequestOverdueDpcs(Prcb);
     KiChargeQuantum(Prcb);
+    KiLookForErrors(Prcb, Now);
     if (KiLogIsWaiting())
     {
         KiLogKick();
@@ -172,6 +237,7 @@ VOID KiClockInterrupt(PKTRAP_FRAME Frame)
     PKPRCB Prcb = KiGetCurrentPrcb();
     ULONG64 Now = KeQueryInterruptTime();
 
+    KiWatchTime(Prcb, Now);
     Prcb->ClockArmed = MAXULONG64;
     Prcb->ClockInterrupts++;
     if (Now >= Prcb->NextTick)

@@ -34,6 +34,7 @@
  */
 #include "clock.h"
 #include "log.h"
+#include "nmi.h"
 #include "switch.h"
 
 FORCEINLINE LONG64 KiIdleBit(PKPRCB Prcb)
@@ -114,6 +115,10 @@ VOID KiIdleLoop(VOID)
     _enable();
     for (;;)
     {
+        if (KiHasUnreportedNmis(Prcb))
+        {
+            KiReportNmis(Prcb);
+        }
         if (KiLogIsWaiting())
         {
             KiLogKick();

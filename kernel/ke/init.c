@@ -5,27 +5,31 @@
  * The boot processor runs KiBootSteps from the loader's hand-over to the point where every
  * processor sits in its idle loop; the last step is work for its own idle thread, at PASSIVE_LEVEL,
  * with the whole kernel there to use. An application processor runs the short list in
- * KiApplicationProcessorStartup. Port 0x80 shows the number of the step that is running.
+ * KiApplicationProcessorStartup. Port 0x80 and the screen's corner show the number of the step that
+ * is running; what a step has logged is put out before the next one begins.
  */
 #include <arch/hal.h>
+#include <arch/mmu.h>
+#include <iop.h>
+#include <kd.h>
 #include <mi.h>
 
 #include "clock.h"
+#include "keep.h"
 #include "log.h"
 #include "start.h"
 #include "trap.h"
 #include "twin.h"
 
-#define POST_CODE_PORT 0x80
 #define EARLY_IST_STACK_SIZE 0x1000
 
-KI_OPTIONS KiOptions;
+KI_OPTIONS KiOptions KI_RO_AFTER_INIT;
 
 static PBOOT_INFO KiBootInfo;
 
-/* The boot processor's block and its first exception stacks; the stacks are replaced by guarded
- * ones as soon as there is memory. */
-static KI_PROCESSOR KiBootProcessor DECLSPEC_ALIGN(64);
+/* The boot processor's block, where GS points from entry.asm on, and its first exception stacks;
+ * the stacks are replaced by guarded ones as soon as there is memory. */
+KI_PROCESSOR KiBootProcessor DECLSPEC_ALIGN(64);
 static UCHAR KiEarlyIstStacks[ARCH_IST_STACKS][EARLY_IST_STACK_SIZE] DECLSPEC_ALIGN(16);
 
 static VOID KiStepProcessor(VOID)
@@ -52,7 +56,6 @@ static VOID KiReportOption(PVOID Context, PCSTR Text)
 
 static VOID KiStepOptions(VOID)
 {
-    KiOptions.LogLevel = KiLogInfo;
     HalpInitializeSerial();
     KiParseOptions(KiBootInfo->CommandLine, &KiOptions, KiReportOption, NULL);
     if (!KiOptions.SeedGiven)
@@ -68,11 +71,21 @@ static VOID KiStepOptions(VOID)
 #endif
 }
 
+static VOID KiStepProtection(VOID)
+{
+    ArchProtectBootProcessor();
+}
+
+/* Devices first: what still writes to memory must stop before that memory has owners. */
 static VOID KiStepMemory(VOID)
 {
+    HalpProbePci();
+    IopPciSilence(KiBootInfo->Efi);
     ArchInitializeMemory(KiBootInfo);
     ArchCloseBootPages(KiBootInfo);
     MiInitializeMemory(KiBootInfo);
+    KdpMapScreen();
+    KiOpenKeptLog(KiBootInfo->KeptLog != 0 ? ArchPhysicalToVirtual(KiBootInfo->KeptLog) : NULL);
 }
 
 static VOID KiStepFirmware(VOID)
@@ -103,7 +116,8 @@ typedef struct _KI_BOOT_STEP
 static const KI_BOOT_STEP KiBootSteps[] = {
     {"log", KiInitializeLog, "KiLog, into the ring"},
     {"processor", KiStepProcessor, "exceptions, GS, IRQL, locks"},
-    {"options", KiStepOptions, "KiOptions, the serial ports"},
+    {"options", KiStepOptions, "KiOptions, the serial ports, the screen on the loader's maps"},
+    {"protection", KiStepProtection, "CR0, CR4, EFER and PAT as on every processor"},
     {"memory", KiStepMemory, "page frames, pool, MmMapIoSpace; the loader's maps are gone"},
     {"firmware", KiStepFirmware, "the ACPI tables' contents"},
     {"interrupts", KiStepInterrupts, "APIC, IOAPIC, vectors; still masked by CLI"},
@@ -115,18 +129,21 @@ VOID KiSystemStartup(PBOOT_INFO BootInfo)
 {
     KiStartTimes.Entered = __rdtsc();
     KiBootInfo = BootInfo;
+    KiOptions.LogLevel = KiLogInfo; /* until the command line is read */
     for (ULONG Step = 0; Step < RTL_NUMBER_OF(KiBootSteps); Step++)
     {
-        __outbyte(POST_CODE_PORT, (UCHAR)(Step + 1));
+        KdpSetStage(Step + 1);
         KiBootSteps[Step].Routine();
+        if (Step == 2)
+        {
+            KiReportBanner(BootInfo);
+            KdpInitializeScreen(BootInfo);
+        }
         if (Step >= 2)
         {
             KiLog(KiLogTrace, "step %u %s: %s", Step + 1, KiBootSteps[Step].Name,
                   KiBootSteps[Step].Afterwards);
-        }
-        if (Step == 2)
-        {
-            KiReportBanner(BootInfo);
+            KiLogDrain();
         }
     }
     KiEnterIdleThread(KiBootWork, BootInfo);

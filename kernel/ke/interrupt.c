@@ -227,7 +227,8 @@ static DECLSPEC_NOINLINE VOID KiCountUnclaimed(ULONG Vector)
         InterlockedExchange64(&Entry->WindowStart, Now);
         InterlockedExchange(&Entry->WindowCount, 0);
     }
-    if (InterlockedIncrement(&Entry->WindowCount) == KI_STORM_LIMIT)
+    if (InterlockedIncrement(&Entry->WindowCount) == KI_STORM_LIMIT &&
+        !KI_TWIN(KiTwinStormNotMasked))
     {
         KiMaskStorm(Vector, Entry);
     }

@@ -38,6 +38,7 @@
 #include <arch/mmu.h>
 
 #include "trap.h"
+#include "twin.h"
 
 #define RENDEZVOUS_IRQL (IPI_LEVEL - 1)
 #define RENDEZVOUS_LIMIT_SECONDS 30
@@ -67,7 +68,10 @@ VOID KiIpiInterrupt(PKTRAP_FRAME Frame)
     {
         return;
     }
-    WritePointerRelease(&Prcb->Rendezvous, NULL);
+    if (!KI_TWIN(KiTwinIpiTwice))
+    {
+        WritePointerRelease(&Prcb->Rendezvous, NULL);
+    }
     InterlockedIncrement(&Request->Arrived);
     if (Request->Simultaneous)
     {

@@ -184,6 +184,7 @@ typedef struct _KTHREAD
     volatile LONG State;      /* KTHREAD_STATE: see above                                        */
     volatile ULONG Processor; /* where it runs, stands by or is queued: under that processor's
                                  Ready.Lock; else where it ran last                             */
+    ULONG64 StackCanary;      /* in the PCR while it runs: stackcheck.c; constant                 */
     PVOID InitialStack;       /* top; constant */
     SIZE_T StackBytes;        /* constant */
     PCSTR Name;               /* constant */
@@ -301,14 +302,16 @@ typedef union _KI_DUE
 
 C_ASSERT(sizeof(KI_DUE) == sizeof(ULONG));
 
-/* One processor's ready threads. Guarded by Lock; Summary is also read without it, by processors
- * that look for work. */
+/* One processor's ready threads. Guarded by Lock; Summary and Wanted are also read without it, by
+ * processors that look for work. */
 typedef struct _KI_READY_QUEUES
 {
     KSPIN_LOCK Lock;
-    volatile ULONG Summary; /* bit p: List[p] is not empty */
-    LONG RunningPriority;   /* of the thread that runs here; KI_IDLE_PRIORITY: none */
-    BOOLEAN QuantumEnded;   /* the running thread's; set by its clock */
+    volatile ULONG Summary;    /* bit p: List[p] is not empty */
+    LONG RunningPriority;      /* of the thread that runs here; KI_IDLE_PRIORITY: none */
+    volatile KAFFINITY Wanted; /* at least the processors that the threads in it may run on: grows
+                                  with each, starts anew with the first */
+    BOOLEAN QuantumEnded;      /* the running thread's; set by its clock */
     LIST_ENTRY List[MAXIMUM_PRIORITY];
     ULONG64 Acquisitions; /* of Lock, for the benchmarks ...                                 */
     ULONG64 Acquirers;    /* ... and by whom, modulo 64; both are theirs to clear, under Lock */
@@ -343,7 +346,7 @@ typedef struct DECLSPEC_ALIGN(64) _KPRCB
     UCHAR GroupNumber;
     USHORT Node;
     PKTHREAD IdleThread;
-    struct _HALP_START_SLOT *StartSlot; /* an AP's; start.c                     */
+    struct _HALP_START_SLOT *StartSlot; /* its stacks; start.c                  */
     volatile LONG Numbered;             /* written once by the boot processor   */
     volatile LONG CanTakeNmi;           /* its IDT is loaded; once, by itself   */
 
@@ -366,8 +369,19 @@ typedef struct DECLSPEC_ALIGN(64) _KPRCB
     ULONG64 SpuriousCount;  /* true spurious interrupts */
     ULONG64 UnclaimedCount; /* vectors that nobody owns */
     ULONG64 NmiCount;
+    ULONG64 NmiRip;        /* where the last NMI came (nmi.c): its handler         */
+    ULONG64 NmisReported;  /* NmiCount at the last report                          */
+    ULONG64 NmiReportTime; /* interrupt time of it                                 */
+    KIRQL NmiIrql;         /* as NmiRip                                            */
+    ULONG64
+    ErrorPollTime;      /* interrupt time of the next look at the machine-check banks: its clock */
+    ULONG64 ClockSeen;  /* interrupt time at its last clock interrupt           */
+    ULONG64 ClockGaps;  /* clock interrupts that came late by a second or more  */
+    ULONG64 ClockSteps; /* clock interrupts that found the time gone back       */
+    ULONG64 GapReportTime; /* interrupt time when one of these was last reported   */
     ULONG64 ApcInterrupts;
     ULONG64 ApicErrorCount;
+    ULONG ApicErrorsSeen; /* bits of its ESR that were logged */
     ULONG64 IdleHalts;
 #if DBG
     ULONG HeldLockCount; /* locks held by this processor, innermost last; IRQL >= DISPATCH */
@@ -455,6 +469,12 @@ FORCEINLINE VOID KiLowerIrql(KIRQL NewIrql)
     }
 }
 
+/* ------------------------------------------------------------------ Protections . */
+
+/* On a variable that start-up writes and nobody afterwards: its page becomes read-only. Not for
+ * what a late AP may write (mp/start.c). */
+#define KI_RO_AFTER_INIT __attribute__((section(".data.ro_after_init")))
+
 /* ------------------------------------------------------------------ Options of this boot. */
 extern KI_OPTIONS KiOptions;
 
@@ -489,6 +509,10 @@ VOID KiWatchDpcs(PKPRCB Prcb, KIRQL PreviousIrql);
  * about to return to. At DISPATCH_LEVEL, interrupts on, on a thread's stack; returns there, perhaps
  * on another processor. From the way out of an interrupt (trap.asm) and KiServeAfterLower. */
 VOID KiServeDue(KIRQL Irql);
+#if DBG
+/* The broken twin apc-eoi-late is active: for trap.asm. Written with KiActiveTwin. */
+extern BOOLEAN KiApcEoiLate;
+#endif
 
 /* ------------------------------------------------------------------ Threads (thread.c, switch.c,
  * ready.c, sched.c, idle.c). */
@@ -513,6 +537,11 @@ VOID KiSetThreadProcessor(ULONG Processor);
 /* The same for a thread that has not been started. */
 VOID KiBindThread(PKTHREAD Thread, ULONG Processor);
 
+/* ------------------------------------------------------------------ Stack checks (stackcheck.c). */
+
+/* A new thread's canary: never 0, lowest byte 0. Any IRQL. */
+ULONG64 KiNewStackCanary(VOID);
+
 /* ------------------------------------------------------------------ Rendezvous (ipi.c). */
 
 /* Drops the range from every processor's TLB. Interrupts on, IRQL <= DISPATCH_LEVEL, no lock held
@@ -531,7 +560,8 @@ typedef enum _KI_LOG_LEVEL
     KiLogError,
     KiLogWarning,
     KiLogInfo,
-    KiLogTrace
+    KiLogTrace,
+    KiLogUnformatted /* KiLogRaw's alone */
 } KI_LOG_LEVEL;
 
 /* One line to the log. Any IRQL, any context but an NMI's. */
@@ -564,5 +594,11 @@ VOID KiStrayInterrupt(ULONG Vector);
 DECLSPEC_NORETURN VOID KiBugCheckFrame(ULONG Code, ULONG_PTR Parameter1, ULONG_PTR Parameter2,
                                        ULONG_PTR Parameter3, ULONG_PTR Parameter4,
                                        PKTRAP_FRAME Frame);
-/* How the run ends, by the exit= option: Code is one of HALP_EXIT_... */
+
+/* ------------------------------------------------------------------ The end (exit.c). */
+
+/* How the run ends, by the options exit= and, after a bug check, panic=: Code is one of
+ * HALP_EXIT_... Any IRQL; at PASSIVE_LEVEL what was logged is put out first. */
 DECLSPEC_NORETURN VOID KiExit(ULONG Code);
+/* The same by the caller's choice. KiExitNone halts; Code is for KiExitDebug. */
+DECLSPEC_NORETURN VOID KiEndRun(KI_EXIT How, ULONG Code);

@@ -5,6 +5,7 @@
  * PURPOSE
  *   A line may be logged from an ISR, under any lock, at any IRQL, without waiting; and it takes a
  *   UART 87 microseconds a character to say it. So saying it is somebody else's business, later.
+ *   Should there be no later, the line lies in the kept log already (keep.c).
  *
  * HOW IT WORKS
  *   A ring of slots, each with a sequence number (D. Vyukov's bounded queue, one consumer). For the
@@ -34,8 +35,10 @@
 
 #include <arch/hal.h>
 #include <io.h>
+#include <kd.h>
 #include <mi.h>
 
+#include "keep.h"
 #include "scheduler.h"
 
 #define LOG_SLOTS KI_LOG_CAPACITY /* a power of two */
@@ -90,31 +93,98 @@ static PKI_LOG_SLOT KiDrawSlot(LONG64 *Position)
     }
 }
 
-/* One line to the port, from where and when it was logged. */
+/* A whole line to the sinks that console= names. By the holder of KiLogDraining, or in a bug
+ * check. */
+static VOID KiPutOut(KI_LOG_LEVEL Level, PCSTR Line, SIZE_T Length, SIZE_T PrefixLength)
+{
+    if (KiOptions.Console & KI_CONSOLE_SERIAL)
+    {
+        HalpSerialWrite(0, Line, Length);
+    }
+    KdpPutLine(Level, Line, Length, PrefixLength);
+}
+
+/* What KiLogRaw was given goes out as it is; a line that comes when it has not ended yet begins on
+ * a new one. The holder of KiLogDraining. */
+static BOOLEAN KiLogMidLine;
+
+static VOID KiPutRaw(PCSTR Text)
+{
+    SIZE_T Length = strlen(Text);
+
+    if (Length != 0)
+    {
+        if (KiOptions.Console & KI_CONSOLE_SERIAL)
+        {
+            HalpSerialWrite(0, Text, Length);
+        }
+        KdpPutRaw(Text, Length);
+        KiLogMidLine = Text[Length - 1] != '\n';
+    }
+}
+
+/* One line, from where and when it was logged. */
 static VOID KiPutLine(ULONG64 Time, ULONG Processor, KIRQL Irql, KI_LOG_LEVEL Level, PCSTR Text)
 {
     static const CHAR Marks[] = {'!', '?', ' ', '.'};
     CHAR Line[LOG_LONGEST_TEXT + 48];
-    SIZE_T Length;
+    SIZE_T Length, PrefixLength;
 
-    RtlStringCbPrintfA(Line, sizeof(Line), "%5llu.%06llu %2u/%x%c %s\n", Time / 10000000,
-                       Time / 10 % 1000000, Processor, Irql, Marks[Level], Text);
+    if (Level == KiLogUnformatted)
+    {
+        KiPutRaw(Text);
+        return;
+    }
+    if (KiLogMidLine)
+    {
+        KiPutRaw("\n");
+    }
+    RtlStringCbPrintfA(Line, sizeof(Line), "%5llu.%06llu %2u/%x%c ", Time / 10000000,
+                       Time / 10 % 1000000, Processor, Irql, Marks[Level]);
+    PrefixLength = strlen(Line);
+    RtlStringCbPrintfA(Line + PrefixLength, sizeof(Line) - PrefixLength, "%s\n", Text);
     Length = strlen(Line);
     if (Line[Length - 1] == '\n' && Length >= 2 && Line[Length - 2] == '\n')
     {
         Length--; /* DbgPrint's callers end their lines themselves */
     }
-    HalpSerialWrite(0, Line, Length);
+    KiPutOut(Level, Line, Length, PrefixLength);
 }
 
 /* In a bug check: nobody else runs, and a line may be longer than a slot. */
 static VOID KiPutAtOnce(KI_LOG_LEVEL Level, PCSTR Format, va_list Arguments)
 {
     CHAR Text[LOG_LONGEST_TEXT];
+    ULONG64 Time = KeQueryInterruptTime();
+    ULONG Processor = KeGetCurrentProcessorIndex();
 
     RtlStringCbVPrintfA(Text, sizeof(Text), Format, Arguments);
-    KiPutLine(KeQueryInterruptTime(), KeGetCurrentProcessorIndex(), KeGetCurrentIrql(), Level,
-              Text);
+    KiKeepLine((ULONG64)KiLogHead, Time, Processor, KeGetCurrentIrql(), (UCHAR)Level, Text);
+    KiLogTail = ++KiLogHead; /* positions go on, for the kept lines */
+    KiPutLine(Time, Processor, KeGetCurrentIrql(), Level, Text);
+}
+
+/* What is written for the reader is kept too. */
+static VOID KiKeepSlotText(const KI_LOG_SLOT *Slot, LONG64 Position)
+{
+    if (Slot->Level != KiLogUnformatted)
+    {
+        KiKeepLine((ULONG64)Position, Slot->Time, Slot->Processor, Slot->Irql, Slot->Level,
+                   Slot->Text);
+    }
+}
+
+LONG64 KiLogPosition(VOID)
+{
+    return ReadAcquire64(&KiLogHead);
+}
+
+VOID KiKeepEarlierLines(LONG64 End)
+{
+    for (LONG64 Position = 0; Position < End && Position < LOG_SLOTS; Position++)
+    {
+        KiKeepSlotText(&KiLogRing[Position], Position);
+    }
 }
 
 /* Into the ring, or among the lost. Irql: the caller's. */
@@ -133,6 +203,7 @@ static VOID KiStoreLine(KI_LOG_LEVEL Level, KIRQL Irql, PCSTR Format, va_list Ar
     Slot->Irql = Irql;
     Slot->Level = (UCHAR)Level;
     RtlStringCbVPrintfA(Slot->Text, sizeof(Slot->Text), Format, Arguments);
+    KiKeepSlotText(Slot, Position);
     WriteRelease64(&Slot->Sequence, Position + 1); /* pairs with: KiReadSlot */
 }
 
@@ -140,7 +211,7 @@ VOID KiLogV(KI_LOG_LEVEL Level, PCSTR Format, va_list Arguments)
 {
     KIRQL OldIrql;
 
-    if ((ULONG)Level > KiOptions.LogLevel)
+    if ((ULONG)Level > KiOptions.LogLevel && Level != KiLogUnformatted)
     {
         return;
     }
@@ -169,6 +240,18 @@ VOID KiLog(KI_LOG_LEVEL Level, PCSTR Format, ...)
     va_start(Arguments, Format);
     KiLogV(Level, Format, Arguments);
     va_end(Arguments);
+}
+
+VOID KiLogRaw(PCSTR Text)
+{
+    for (SIZE_T Length = strlen(Text); Length != 0;)
+    {
+        SIZE_T Part = Length < LOG_TEXT_SIZE - 1 ? Length : LOG_TEXT_SIZE - 1;
+
+        KiLog(KiLogUnformatted, "%.*s", (int)Part, Text);
+        Text += Part;
+        Length -= Part;
+    }
 }
 
 static VOID KiPutSlot(PKI_LOG_SLOT Slot)
@@ -207,7 +290,7 @@ static VOID KiReportLost(VOID)
     {
         RtlStringCbPrintfA(Line, sizeof(Line), "log: %d lines lost, the ring was full\n",
                            Lost - KiLogLostReported);
-        HalpSerialWrite(0, Line, strlen(Line));
+        KiPutOut(KiLogWarning, Line, strlen(Line), 0);
         KiLogLostReported = Lost;
     }
 }
@@ -233,8 +316,14 @@ VOID KiLogDrain(VOID)
         {
         }
         KiReportLost();
+        KdpFlushScreen();
         InterlockedExchange(&KiLogDraining, FALSE);
     }
+}
+
+BOOLEAN KiLogIsDraining(VOID)
+{
+    return ReadAcquire(&KiLogDraining) != FALSE;
 }
 
 /* ------------------------------------------------------------------ The log's thread. Real time,
@@ -353,6 +442,19 @@ VOID KiLogEmergency(VOID)
     {
         KiLog(KiLogError, "log: %u lines were being written when their CPUs stopped", Unfinished);
     }
+}
+
+PCSTR KiOldLine(ULONG Back)
+{
+    LONG64 Position = KiLogHead - 1 - (LONG64)Back;
+    PKI_LOG_SLOT Slot;
+
+    if (Position < 0 || Back >= LOG_SLOTS)
+    {
+        return NULL;
+    }
+    Slot = &KiLogRing[Position % LOG_SLOTS];
+    return Slot->Sequence == Position + LOG_SLOTS ? Slot->Text : NULL;
 }
 
 ULONG DbgPrint(PCSTR Format, ...)

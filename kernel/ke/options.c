@@ -19,6 +19,11 @@
 #define KI_LONGEST_BUDGET 600000 /* ms */
 #define KI_LONGEST_IDLE 3600     /* s */
 
+#define KI_LONGEST_PANIC 3600 /* s */
+#define KI_PANIC_SECONDS 30
+#define KI_KEPT_LINES 100
+#define KI_MOST_KEPT_LINES 500
+
 #define KI_QUOTE_EXPANDED(Text) #Text
 #define KI_QUOTE(Macro) KI_QUOTE_EXPANDED(Macro)
 
@@ -249,6 +254,11 @@ static BOOLEAN KiReadConsole(PCSTR Value, PKI_OPTIONS Options)
     {
         return FALSE;
     }
+    if (strcmp(Value, "none") == 0)
+    {
+        Options->Console = 0;
+        return TRUE;
+    }
     for (;;)
     {
         SIZE_T Length = 0;
@@ -273,6 +283,11 @@ static BOOLEAN KiReadConsole(PCSTR Value, PKI_OPTIONS Options)
 }
 
 C_ASSERT(KI_CONSOLE_SERIAL == 1u << 0 && KI_CONSOLE_FRAMEBUFFER == 1u << 1);
+
+static BOOLEAN KiReadWriteCombining(PCSTR Value, PKI_OPTIONS Options)
+{
+    return KiReadSwitch(Value, &Options->WriteCombining);
+}
 
 static BOOLEAN KiReadTrace(PCSTR Value, PKI_OPTIONS Options)
 {
@@ -304,6 +319,58 @@ static BOOLEAN KiReadLockHalt(PCSTR Value, PKI_OPTIONS Options)
     return KiReadSwitch(Value, &Options->LockHalt);
 }
 
+static BOOLEAN KiReadKeep(PCSTR Value, PKI_OPTIONS Options)
+{
+    KI_SWITCH Switch;
+
+    if (KiReadSwitch(Value, &Switch))
+    {
+        Options->KeepLines = Switch == KiSwitchOn ? KI_KEPT_LINES : 0;
+        return TRUE;
+    }
+    return KiReadUlong(Value, KI_MOST_KEPT_LINES, &Options->KeepLines);
+}
+
+/* halt, reboot, reboot,SECONDS, or SECONDS alone: to reboot after. */
+static BOOLEAN KiReadPanic(PCSTR Value, PKI_OPTIONS Options)
+{
+    ULONG64 Seconds = KI_PANIC_SECONDS;
+
+    if (Value == NULL)
+    {
+        return FALSE;
+    }
+    if (strcmp(Value, "halt") == 0)
+    {
+        Options->Panic = KiExitHalt;
+        return TRUE;
+    }
+    if (strncmp(Value, "reboot,", 7) == 0)
+    {
+        Value += 7;
+    }
+    if (strcmp(Value, "reboot") != 0 && !KiReadNumber(Value, 0, KI_LONGEST_PANIC, &Seconds))
+    {
+        return FALSE;
+    }
+    Options->Panic = KiExitReboot;
+    Options->PanicSeconds = (ULONG)Seconds;
+    return TRUE;
+}
+
+static BOOLEAN KiReadReset(PCSTR Value, PKI_OPTIONS Options)
+{
+    static const PCSTR Words[] = {"acpi", "cf9", "8042", "fault"};
+    ULONG Choice;
+
+    if (!KiReadChoice(Value, Words, RTL_NUMBER_OF(Words), &Choice))
+    {
+        return FALSE;
+    }
+    Options->FirstRung = Choice;
+    return TRUE;
+}
+
 static BOOLEAN KiReadTsc(PCSTR Value, PKI_OPTIONS Options)
 {
     if (Value == NULL || strcmp(Value, "unstable") != 0)
@@ -311,6 +378,19 @@ static BOOLEAN KiReadTsc(PCSTR Value, PKI_OPTIONS Options)
         return FALSE;
     }
     Options->TscUnstable = TRUE;
+    return TRUE;
+}
+
+static BOOLEAN KiReadNmi(PCSTR Value, PKI_OPTIONS Options)
+{
+    static const PCSTR Words[] = {"report", "panic"};
+    ULONG Choice;
+
+    if (!KiReadChoice(Value, Words, RTL_NUMBER_OF(Words), &Choice))
+    {
+        return FALSE;
+    }
+    Options->Nmi = (KI_NMI)(KiNmiReport + Choice);
     return TRUE;
 }
 
@@ -386,15 +466,20 @@ static const KI_OPTION KiOptionTable[] = {
     {"idle", KiReadIdle, "a number of seconds from 1 to " KI_QUOTE(KI_LONGEST_IDLE)},
     {"exit", KiReadExit, "debug, poweroff, halt or reboot"},
     {"log", KiReadLog, "error, warning, info or trace"},
-    {"console", KiReadConsole, "serial, fb or both, separated by a comma"},
+    {"console", KiReadConsole, "serial, fb or both, separated by a comma, or none"},
     {"verifier", KiReadVerifier, "a list of " KI_TAKES_TEXT},
     {"fault", KiReadFault, "a name of " KI_TAKES_TEXT},
+    {"wc", KiReadWriteCombining, "on or off"},
     {"trace", KiReadTrace, "on or off"},
     {"x2apic", KiReadX2Apic, "on or off"},
     {"nox2apic", KiReadNoX2Apic, "no value"},
     {"poison", KiReadPoison, "on or off"},
     {"lockhalt", KiReadLockHalt, "on or off"},
+    {"keep", KiReadKeep, "on, off or a number of lines from 1 to " KI_QUOTE(KI_MOST_KEPT_LINES)},
+    {"panic", KiReadPanic, "halt, reboot, or a number of seconds to " KI_QUOTE(KI_LONGEST_PANIC)},
+    {"reset", KiReadReset, "acpi, cf9, 8042 or fault"},
     {"tsc", KiReadTsc, "unstable"},
+    {"nmi", KiReadNmi, "report or panic"},
     {"nic", KiReadNic, "e1000, e1000e, none or poll"},
     {"nic.gsi", KiReadNicGsi, "a number from 0 to " KI_QUOTE(KI_HIGHEST_GSI)},
     {"ip", KiReadIp, "a host's address and prefix length, A.B.C.D/LEN"},
@@ -461,6 +546,7 @@ static VOID KiSetDefaultOptions(PKI_OPTIONS Options)
     Options->IdleSeconds = 1;
     Options->LogLevel = 2;
     Options->Console = KI_CONSOLE_SERIAL | KI_CONSOLE_FRAMEBUFFER;
+    Options->KeepLines = KI_KEPT_LINES;
     Options->NicGsi = KI_NIC_GSI_UNKNOWN;
     RtlCopyMemory(Options->IpAddress, DefaultAddress, sizeof(DefaultAddress));
     Options->IpPrefixLength = 24;

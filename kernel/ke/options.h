@@ -37,8 +37,15 @@ typedef enum _KI_NIC
     KiNicPoll /* whichever is found, without its interrupt */
 } KI_NIC;
 
+/* What an NMI means that nobody in here sent. */
+typedef enum _KI_NMI
+{
+    KiNmiReport, /* not said: it is counted and reported */
+    KiNmiPanic   /* bug check 0x80 */
+} KI_NMI;
+
 #define KI_CONSOLE_SERIAL 0x1u
-#define KI_CONSOLE_FRAMEBUFFER 0x2u
+#define KI_CONSOLE_FRAMEBUFFER 0x2u /* or whatever the screen is */
 
 #define KI_NIC_GSI_UNKNOWN 0xFFFFFFFFu
 
@@ -52,12 +59,18 @@ typedef struct _KI_OPTIONS
     ULONG IdleSeconds;               /* idle=: of the idle report; default 1 */
     KI_EXIT Exit;                    /* exit= */
     ULONG LogLevel;                  /* log=; a KI_LOG_LEVEL: 0 error, 1 warning, 2 info, 3 trace */
-    ULONG Console;                   /* console=; KI_CONSOLE_..., default both */
+    ULONG Console;                   /* console=; KI_CONSOLE_..., default both, 0: none */
+    KI_SWITCH WriteCombining;        /* wc=: of the framebuffer; default on */
     KI_SWITCH Trace;                 /* trace= */
     KI_SWITCH X2Apic;                /* x2apic=, nox2apic */
     KI_SWITCH Poison;                /* poison=: free memory is not zero when the kernel starts */
     KI_SWITCH LockHalt;              /* lockhalt=: who waits for a spin lock halts, or spins */
     BOOLEAN TscUnstable;             /* tsc=unstable: do not use it as the counter */
+    ULONG KeepLines;                 /* keep=: of the boot before to show; 0: keep nothing */
+    KI_EXIT Panic;                   /* panic=: after a bug check; none: as exit= says */
+    ULONG PanicSeconds;              /* panic=: how long its page stays up before a reboot */
+    ULONG FirstRung;                 /* reset=: where the reset ladder begins; a HALP_RUNG */
+    KI_NMI Nmi;                      /* nmi= */
     KI_NIC Nic;                      /* nic= */
     CHAR NicName[16];                /* nic=, as written */
     ULONG NicGsi;                    /* nic.gsi= */

@@ -10,8 +10,8 @@
 
 #define CACHE_LINE_SIZE 64
 
-PKPRCB KiProcessorBlock[MAXIMUM_PROCESSORS];
-volatile ULONG KiProcessorCount;
+PKPRCB KiProcessorBlock[MAXIMUM_PROCESSORS] KI_RO_AFTER_INIT;
+volatile ULONG KiProcessorCount KI_RO_AFTER_INIT;
 
 ULONG KeQueryActiveProcessorCountEx(USHORT GroupNumber)
 {

@@ -19,8 +19,10 @@
  *   A processor that was asked takes one thread; of those it leaves - in its own queues, when it
  *   has chosen, and in all others', when it was idle - it offers one to the next idle processor
  *   (KiOfferReady), which does the same.
- *   Looking for an idle processor means its own queue, then each other one's summary, and the best
- *   thread there that may run here.
+ *   A thread that was preempted or gave way is put back where it ran (KiRequeueThread), and
+ *   offered. An idle processor looks at its own queue, then at each other one's summary and at the
+ *   union of its threads' affinities; it locks a queue only if that may hold a thread for it, and
+ *   takes the best.
  *
  * LOCKS AND IRQL
  *   DISPATCH_LEVEL. The thread's Lock, then the chosen processor's Ready.Lock; the thread's is
@@ -67,21 +69,26 @@ FORCEINLINE KAFFINITY KiBitOf(ULONG Index, USHORT Group)
                                                    : 0;
 }
 
-/* Claims an idle processor for the thread, or returns NULL. Under the thread's Lock. */
-static PKPRCB KiClaimIdleProcessor(PKTHREAD Thread)
+/* Which of some idle processors a thread is given: its last one, its ideal one, this one, any. */
+static KAFFINITY KiBestIdle(PKTHREAD Thread, KAFFINITY Idle)
 {
     USHORT Group = Thread->Affinity.Group;
     KAFFINITY Last = KiBitOf(Thread->Processor, Group);
     KAFFINITY Ideal = KiBitOf(Thread->IdealProcessor, Group);
     KAFFINITY Own = KiBitOf(KI_CURRENT_PRCB->Index, Group);
+
+    return (Idle & Last) ? Last : (Idle & Ideal) ? Ideal : (Idle & Own) ? Own : Idle & -Idle;
+}
+
+/* Claims an idle processor for the thread, or returns NULL. Under the thread's Lock. */
+static PKPRCB KiClaimIdleProcessor(PKTHREAD Thread)
+{
+    USHORT Group = Thread->Affinity.Group;
     KAFFINITY Idle;
 
     while ((Idle = (KAFFINITY)ReadNoFence64(&KiIdleMask[Group]) & Thread->Affinity.Mask) != 0)
     {
-        KAFFINITY Bit = (Idle & Last)    ? Last
-                        : (Idle & Ideal) ? Ideal
-                        : (Idle & Own)   ? Own
-                                         : Idle & -Idle;
+        KAFFINITY Bit = KiBestIdle(Thread, Idle);
 
         if ((KAFFINITY)InterlockedAnd64(&KiIdleMask[Group], (LONG64)~Bit) & Bit)
         {
@@ -132,18 +139,18 @@ VOID KiRequestReschedule(PKPRCB Prcb)
     Prcb->Due.Schedule = TRUE;
 }
 
-/* Asks an idle processor to look around, if there is one that could run a thread of that affinity.
- * Its bit stays set: it finds work, or it does not. */
-static VOID KiWakeIdleProcessor(const GROUP_AFFINITY *Affinity)
+/* Asks an idle processor to look around, if there is one in Mask that could run a thread. Its bit
+ * stays set: it finds work, or it does not. */
+static VOID KiWakeIdleProcessor(USHORT Group, KAFFINITY Mask)
 {
-    KAFFINITY Idle = (KAFFINITY)ReadNoFence64(&KiIdleMask[Affinity->Group]) & Affinity->Mask;
+    KAFFINITY Idle = (KAFFINITY)ReadNoFence64(&KiIdleMask[Group]) & Mask;
     PKPRCB Prcb;
 
     if (Idle == 0 || KI_TWIN(KiTwinIdleNoLook))
     {
         return;
     }
-    Prcb = KiProcessorOf(Affinity->Group, KiLowestBit(Idle));
+    Prcb = KiProcessorOf(Group, KiLowestBit(Idle));
     KiLockReady(Prcb);
     KiRequestReschedule(Prcb);
     KiReleaseSpinLock(&Prcb->Ready.Lock);
@@ -151,7 +158,7 @@ static VOID KiWakeIdleProcessor(const GROUP_AFFINITY *Affinity)
 }
 
 /* Under both locks. */
-static VOID KiLinkReady(PKI_READY_QUEUES Queues, PKTHREAD Thread)
+FORCEINLINE VOID KiLinkReady(PKI_READY_QUEUES Queues, PKTHREAD Thread)
 {
     PLIST_ENTRY List = &Queues->List[Thread->Priority];
 
@@ -163,6 +170,7 @@ static VOID KiLinkReady(PKI_READY_QUEUES Queues, PKTHREAD Thread)
     {
         InsertTailList(List, &Thread->QueueEntry);
     }
+    Queues->Wanted = Thread->Affinity.Mask | (Queues->Summary != 0 ? Queues->Wanted : 0);
     Queues->Summary |= 1u << Thread->Priority;
 }
 
@@ -198,14 +206,16 @@ static VOID KiApplyBoost(PKTHREAD Thread)
 
 VOID KiReadyThread(PKTHREAD Thread)
 {
-    GROUP_AFFINITY Affinity;
+    KAFFINITY Mask;
+    USHORT Group;
     BOOLEAN Runs;
     PKPRCB Prcb;
 
     KiAcquireSpinLock(&Thread->Lock);
     KiApplyBoost(Thread);
     Thread->State = DeferredReady;
-    Affinity = Thread->Affinity;
+    Mask = Thread->Affinity.Mask;
+    Group = Thread->Affinity.Group;
     Prcb = KiChooseProcessor(Thread);
     KI_TWIN_LONG_DELAY(KiTwinIdleNoLook);
 
@@ -231,7 +241,20 @@ VOID KiReadyThread(PKTHREAD Thread)
         return;
     }
     KeMemoryBarrier(); /* pairs with: KiIdleLoop */
-    KiWakeIdleProcessor(&Affinity);
+    KiWakeIdleProcessor(Group, Mask);
+}
+
+VOID KiRequeueThread(PKPRCB Prcb, PKTHREAD Thread)
+{
+    KiLockReady(Prcb);
+    Thread->State = Ready;
+    KiLinkReady(&Prcb->Ready, Thread);
+    if (Thread->Priority > Prcb->Ready.RunningPriority)
+    {
+        KiRequestReschedule(Prcb);
+    }
+    KiReleaseSpinLock(&Prcb->Ready.Lock);
+    KeMemoryBarrier(); /* the link, then the idle mask. pairs with: KiIdleLoop */
 }
 
 PKTHREAD KiTakeReadyThread(PKPRCB Prcb, KPRIORITY Lowest)
@@ -278,6 +301,16 @@ static PKTHREAD KiFindReadyThread(PKPRCB Victim, PKPRCB Prcb)
     return NULL;
 }
 
+/* Read without the lock: what is not seen here was linked after this processor's bit was set, and
+ * who linked it will see the bit. Without it, a processor with nothing to do would take the locks
+ * of those who are busy with threads that it may not run. */
+static BOOLEAN KiMayHoldThreadFor(PKPRCB Victim, PKPRCB Prcb)
+{
+    return Victim->Ready.Summary != 0 && Victim->Group == Prcb->Group &&
+           (((Victim->Ready.Wanted >> Prcb->GroupNumber) & 1) != 0 ||
+            KI_TWIN(KiTwinStealIgnoresAffinity));
+}
+
 PKTHREAD KiStealThread(PKPRCB Prcb)
 {
     ULONG Count = KiProcessorCount;
@@ -287,7 +320,7 @@ PKTHREAD KiStealThread(PKPRCB Prcb)
         PKPRCB Victim = KiProcessorBlock[(Prcb->Index + Step) % Count];
         PKTHREAD Thread = NULL;
 
-        if (Victim->Ready.Summary != 0 && !KI_TWIN(KiTwinSchedNoSteal))
+        if (KiMayHoldThreadFor(Victim, Prcb) && !KI_TWIN(KiTwinSchedNoSteal))
         {
             KiLockReady(Victim);
             Thread = KiFindReadyThread(Victim, Prcb);
@@ -305,17 +338,6 @@ PKTHREAD KiStealThread(PKPRCB Prcb)
         }
     }
     return NULL;
-}
-
-static BOOLEAN KiAnyIdle(VOID)
-{
-    LONG64 Idle = 0;
-
-    for (USHORT Group = 0; Group < MAXIMUM_GROUPS; Group++)
-    {
-        Idle |= ReadNoFence64(&KiIdleMask[Group]);
-    }
-    return Idle != 0;
 }
 
 /* The affinity of a thread in Prcb's queues that an idle processor may run; FALSE if there is none.
@@ -345,7 +367,7 @@ VOID KiOfferReady(PKPRCB Prcb)
     GROUP_AFFINITY Affinity;
     BOOLEAN Found;
 
-    if (Prcb->Ready.Summary == 0 || !KiAnyIdle())
+    if (((KAFFINITY)ReadNoFence64(&KiIdleMask[Prcb->Group]) & Prcb->Ready.Wanted) == 0)
     {
         return;
     }
@@ -355,7 +377,7 @@ VOID KiOfferReady(PKPRCB Prcb)
     KiReleaseSpinLock(&Prcb->Ready.Lock);
     if (Found)
     {
-        KiWakeIdleProcessor(&Affinity);
+        KiWakeIdleProcessor(Affinity.Group, Affinity.Mask);
     }
 }
 

@@ -116,6 +116,11 @@ static VOID KiLookForWork(PKPRCB Prcb)
         }
         KiLockReady(Prcb);
     }
+    if (KI_TWIN(KiTwinIdleInLine))
+    {
+        KiGiveWay(Prcb, New, FALSE);
+        return;
+    }
     KiSwitchTo(Prcb, New, Standby);
 }
 

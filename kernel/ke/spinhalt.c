@@ -34,7 +34,7 @@
 
 #include "spinlock.h"
 
-BOOLEAN KiLocksHalt;
+BOOLEAN KiLocksHalt KI_RO_AFTER_INIT;
 volatile LONG KiHaltedWaiters;
 
 VOID KiChooseLockWait(VOID)

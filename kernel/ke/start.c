@@ -45,6 +45,17 @@ VOID KiPrepareProcessor(PKI_PROCESSOR Processor, ULONG Index)
     KiInitializeTimers(Prcb);
 }
 
+/* The boot processor has a canary since its first instruction, and routines that never return count
+ * on it; the others get their idle thread's. */
+static VOID KiShareCanary(PKI_PROCESSOR Processor, PKTHREAD Thread)
+{
+    if (Processor->Pcr.StackCanary == 0)
+    {
+        Processor->Pcr.StackCanary = Thread->StackCanary;
+    }
+    Thread->StackCanary = Processor->Pcr.StackCanary;
+}
+
 /* The thread that a processor starts on, and falls back to. */
 static VOID KiPrepareIdleThread(PKPRCB Prcb, PKTHREAD Thread, PVOID StackTop)
 {
@@ -52,6 +63,7 @@ static VOID KiPrepareIdleThread(PKPRCB Prcb, PKTHREAD Thread, PVOID StackTop)
     Thread->State = Running;
     Thread->SwapState = KiSwapInUse;
     Thread->Priority = KI_IDLE_PRIORITY;
+    KiShareCanary(CONTAINING_RECORD(Prcb, KI_PROCESSOR, Prcb), Thread);
     Prcb->IdleThread = Thread;
     Prcb->CurrentThread = Thread;
 }
@@ -174,12 +186,14 @@ VOID KiStartAllProcessors(VOID)
     HalpListProcessors();
     Start = HalpQueryCounter();
     Wanted = KiPrepareSlots();
+    KiProcessorBlock[0]->StartSlot = &KiStartSlots[0];
     ArchSetIstStacks(KiStartSlots[0].Processor, KiStartSlots[0].IstStacks);
     Sent = HalpQueryCounter();
     KiStartTimes.Sent = __rdtsc();
     HalpStartProcessors(KiStartSlots, Wanted);
     Count = KiNumberProcessors(Wanted);
     KiAwaitReady(Count);
+    ArchReportProcessors(Count);
     WriteULongRelease(&KiProcessorCount, Count);
     KiChooseLockWait();
     KiStartTimes.Online = __rdtsc();

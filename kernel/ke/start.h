@@ -4,6 +4,8 @@
 
 #include "ki.h"
 
+extern KI_PROCESSOR KiBootProcessor;
+
 /* Fills in a processor's block but for its stacks: index, queues, links. */
 VOID KiPrepareProcessor(PKI_PROCESSOR Processor, ULONG Index);
 

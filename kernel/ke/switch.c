@@ -44,14 +44,22 @@
 static VOID KiFinishSwitch(PKTHREAD Old)
 {
     PKPRCB Prcb = KiGetCurrentPrcb();
-    BOOLEAN Ended = Old->State == Terminated && Old->Reaper != NULL;
+    KTHREAD_STATE State = Old->State;
+    BOOLEAN Ended = State == Terminated && Old->Reaper != NULL;
     LONG SwapState;
 
     KI_TWIN_LONG_DELAY(KiTwinUnwaitIgnoresSwap);
     SwapState = InterlockedExchange(&Old->SwapState, KiSwapSaved);
     if (SwapState == KiSwapClaimed)
     {
-        KiReadyThread(Old);
+        if (State == DeferredReady && KiMayRunOn(Old, Prcb))
+        {
+            KiRequeueThread(Prcb, Old);
+        }
+        else
+        {
+            KiReadyThread(Old);
+        }
     }
     else if (Ended)
     {
@@ -62,7 +70,7 @@ static VOID KiFinishSwitch(PKTHREAD Old)
     {
         KiOfferAllReady();
     }
-    else
+    else if (Prcb->Ready.Summary != 0)
     {
         KiOfferReady(Prcb);
     }
@@ -92,6 +100,10 @@ VOID KiSwitchTo(PKPRCB Prcb, PKTHREAD New, KTHREAD_STATE NewState)
     if (Old->ExtendedState != NULL || New->ExtendedState != NULL)
     {
         KiSwapExtendedState(Old, New);
+    }
+    if (!KI_TWIN(KiTwinCanaryStays))
+    {
+        CONTAINING_RECORD(Prcb, KI_PROCESSOR, Prcb)->Pcr.StackCanary = New->StackCanary;
     }
     KiFinishSwitch(KiSwapContext(Old, New));
 }

@@ -31,14 +31,20 @@ FORCEINLINE VOID KiLockReady(PKPRCB Prcb)
 /* Whether a thread that waits here is better than the one that runs here. Under Ready.Lock. */
 FORCEINLINE BOOLEAN KiIsBetterReady(PKPRCB Prcb)
 {
-    return Prcb->Ready.Summary != 0 &&
-           31 - __builtin_clz(Prcb->Ready.Summary) > Prcb->Ready.RunningPriority;
+    ULONG Summary = Prcb->Ready.Summary;
+
+    return Summary != 0 && 31 - __builtin_clz(Summary) > Prcb->Ready.RunningPriority;
 }
 
 /* ready.c: a new priority for a thread, wherever it is / a new affinity for the running thread,
  * which leaves its processor, if it must, when its IRQL falls. Under the thread's Lock. */
 VOID KiChangePriority(PKTHREAD Thread, KPRIORITY Priority);
 VOID KiChangeAffinity(PKTHREAD Thread, const GROUP_AFFINITY *Affinity);
+
+/* ready.c: the thread, DeferredReady and Claimed, that gave way here and may run here, waits here
+ * again. Its Lock is not needed: nobody else readies it, only a running thread changes its
+ * affinity, and its priority changes under this processor's Ready.Lock. The caller offers it. */
+VOID KiRequeueThread(PKPRCB Prcb, PKTHREAD Thread);
 
 /* ready.c: wakes an idle processor for a thread in Prcb's queues, if there is one for the other /
  * the same for all processors' queues. At DISPATCH_LEVEL, by who has chosen a thread and leaves

@@ -34,6 +34,7 @@ VOID KiInitializeThreadObject(PKTHREAD Thread, PVOID StackTop, SIZE_T StackBytes
     InitializeListHead(&Thread->ApcListHead);
     KiInitializeHeader(&Thread->Timer.Header, KI_TIMEOUT_OBJECT, 0);
     Thread->Name = Name;
+    Thread->StackCanary = KiNewStackCanary();
     Thread->InitialStack = StackTop;
     Thread->StackBytes = StackBytes;
     Thread->Quantum = KI_QUANTUM;

@@ -21,17 +21,18 @@
 
 /* Written by the boot processor during start-up: before others run, and once more while they wait
  * at IPI_LEVEL. */
-static ULONG64 KiTimeMultiplier; /* 100 ns units per count, times 2^32 */
-static ULONG64 KiTimeAtChange;   /* interrupt time when the counter was chosen */
-static ULONG64 KiCounterAtChange;
+static ULONG64 KiTimeMultiplier KI_RO_AFTER_INIT; /* 100 ns units per count, times 2^32 */
+static ULONG64 KiTimeAtChange KI_RO_AFTER_INIT;   /* interrupt time when the counter was chosen */
+static ULONG64 KiCounterAtChange KI_RO_AFTER_INIT;
 
 /* System time less interrupt time. Whoever sets the clock, locked exchange; read by anyone. */
 static volatile LONG64 KiSystemTimeOffset;
 
-/* The warp test: the latest TSC that any processor has read, and how often one read less. Any
- * processor, compare-exchange / locked add. */
+/* The warp test: the latest TSC that any processor has read, how often one read less, and by how
+ * much at most. Any processor, at IPI_LEVEL; compare-exchange / locked add. */
 static volatile LONG64 KiLatestTsc;
 static volatile LONG KiWarps;
+static volatile LONG64 KiLargestWarp;
 
 static VOID KiSetMultiplier(VOID)
 {
@@ -110,6 +111,22 @@ VOID KiInitializeTime(VOID)
     KiChangeSystemTime((Cmos + SECONDS_1601_TO_1970) * UNITS_PER_SECOND);
 }
 
+static VOID KiNoteWarp(LONG64 Warp)
+{
+    LONG64 Largest = ReadAcquire64(&KiLargestWarp);
+
+    while (Warp > Largest)
+    {
+        LONG64 Seen = InterlockedCompareExchange64(&KiLargestWarp, Warp, Largest);
+
+        if (Seen == Largest)
+        {
+            break;
+        }
+        Largest = Seen;
+    }
+}
+
 /* On every processor at once: nobody may read less than what somebody has read before. */
 static ULONG_PTR KiWarpTest(ULONG_PTR Context)
 {
@@ -124,6 +141,7 @@ static ULONG_PTR KiWarpTest(ULONG_PTR Context)
         if (Mine < Latest)
         {
             InterlockedIncrement(&KiWarps);
+            KiNoteWarp(Latest - Mine);
         }
         InterlockedCompareExchange64(&KiLatestTsc, Mine, Latest);
     }
@@ -168,7 +186,8 @@ VOID KiFinishTime(VOID)
     KeIpiGenericCall(KiWarpTest, 0);
     if (KiWarps != 0)
     {
-        KiLog(KiLogWarning, "clock: the TSC went back %d times between CPUs", KiWarps);
+        KiLog(KiLogWarning, "clock: the TSC went back %d times between CPUs, by up to %lld counts",
+              KiWarps, KiLargestWarp);
     }
     KeIpiGenericCall(KiChangeCounter, (ULONG_PTR)&Change);
     KiLog(KiLogInfo, "clock: counter is the %s, %llu kHz: %s", HalpCounterName,

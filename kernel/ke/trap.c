@@ -14,6 +14,7 @@
 
 #include "clock.h"
 #include "scheduler.h"
+#include "twin.h"
 
 VOID KiUnclaimedVector(ULONG Vector)
 {
@@ -31,21 +32,32 @@ VOID KiStrayInterrupt(ULONG Vector)
     if (HalpIsInService(Vector))
     {
         KI_CURRENT_PRCB->UnclaimedCount++;
-        HalpEndOfInterrupt();
+        if (!KI_TWIN(KiTwinStrayNoEoi))
+        {
+            HalpEndOfInterrupt();
+        }
     }
     else
     {
         KI_CURRENT_PRCB->SpuriousCount++;
+        if (KI_TWIN(KiTwinSpuriousEoi))
+        {
+            HalpEndOfInterrupt();
+        }
     }
 }
 
 static VOID KiApicErrorInterrupt(PKTRAP_FRAME Frame)
 {
+    PKPRCB Prcb = KiGetCurrentPrcb();
     ULONG Error = HalpReadApicError();
 
     UNREFERENCED_PARAMETER(Frame);
-    KI_CURRENT_PRCB->ApicErrorCount++;
-    KiLog(KiLogWarning, "APIC error: ESR %02x", Error);
+    if (Prcb->ApicErrorCount++ == 0 || (Error & ~Prcb->ApicErrorsSeen) != 0)
+    {
+        KiLog(KiLogWarning, "APIC error: ESR %02x; further ones of that kind are counted", Error);
+    }
+    Prcb->ApicErrorsSeen |= Error;
 }
 
 VOID KiInitializeTraps(VOID)

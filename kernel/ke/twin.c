@@ -10,9 +10,10 @@
 #define DELAYS_IN_A_LONG_ONE 48
 
 KI_TWIN_ID KiActiveTwin;
+BOOLEAN KiApcEoiLate;
 
 /* By fault=; written once, at start-up. */
-static KI_TWIN_ID KiSelectedTwin;
+KI_TWIN_ID KiSelectedTwin KI_RO_AFTER_INIT;
 
 #define KI_TWIN_NAME(Symbol, Name, What) [Symbol] = Name,
 
@@ -37,6 +38,7 @@ BOOLEAN KiSelectTwin(PCSTR Name)
 VOID KiArmTwin(BOOLEAN Armed)
 {
     KiActiveTwin = Armed ? KiSelectedTwin : KiTwinNone;
+    KiApcEoiLate = KI_TWIN(KiTwinApcEoiLate);
 }
 
 VOID KiDelayPoint(VOID)

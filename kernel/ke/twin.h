@@ -4,7 +4,8 @@
  *
  * A test is worth what it can catch. Each twin is one wrong step at the place where the right one
  * stands, and names the test that must fail with it (tests/harness/matrix). It is active only while
- * a test case runs: start-up and the runner itself need the right mechanism. Delay points make the
+ * a test case runs: the runner itself needs the right mechanism; but those of start-up's own steps
+ * (KI_BOOT_TWIN) are from the moment the options are known. Delay points make the
  * window that a twin opens wide enough to be hit: a pause whose length follows from the seed. Both
  * exist in checked builds only; in free builds KI_TWIN is the constant FALSE.
  */
@@ -23,6 +24,8 @@
          "dpc.c: dequeued after it ran")                                                           \
     Twin(KiTwinDpcFlagUnlocked, "dpc-flag-unlocked",                                               \
          "dpc.c: the request flag is cleared outside the lock")                                    \
+    Twin(KiTwinStopPageWaits, "stop-page-waits",                                                   \
+         "stoppage.c: no page while a stopped processor holds the log's flag")                     \
     Twin(KiTwinFlushNoThreads, "flush-ordinary-only",                                              \
          "dpcflush.c: no marker in the threaded queues")                                           \
     Twin(KiTwinCallHereOnly, "call-dpc-here-only",                                                 \
@@ -35,6 +38,16 @@
          "drivers/e1000: the DPC takes no lock")                                                   \
     Twin(KiTwinNicNoRaise, "nic-no-raise",                                                         \
          "drivers/e1000: the DPC takes the lock without the IRQL")                                 \
+    Twin(KiTwinNicBlind, "nic-watch-blind",                                                        \
+         "drivers/e1000: the watch does not look")                                                 \
+    Twin(KiTwinNicAllOnes, "nic-all-ones-ours",                                                    \
+         "drivers/e1000: the ISR claims what reads as all ones")                                   \
+    Twin(KiTwinNicTrusts, "nic-trusts-ring",                                                       \
+         "drivers/e1000: what a descriptor says is believed")                                      \
+    Twin(KiTwinNicResets, "nic-resets-at-once",                                                    \
+         "drivers/e1000: rings are reset as often as they are wrong")                              \
+    Twin(KiTwinNicNoBudget, "nic-no-budget",                                                       \
+         "drivers/e1000: a DPC goes on while there are frames")                                    \
     Twin(KiTwinUnlinksEarly, "wait-unlinks-early",                                                 \
          "wait.c: a waiter may leave while its object is locked")                                  \
     Twin(KiTwinWaitLooksEarly, "wait-looks-early",                                                 \
@@ -149,10 +162,72 @@
          "wait.c: queued while its processor is on its stack")                                     \
     Twin(KiTwinPriorityNoRecheck, "priority-no-recheck",                                           \
          "ready.c: no second look at where a running thread runs")                                 \
+    Twin(KiTwinIdleInLine, "idle-in-line",                                                         \
+         "sched.c: an idle thread that is switched away from stays ready")                         \
+    Twin(KiTwinZeroWaits, "zero-waits",                                                            \
+         "wait.c: a time-out of 0 is waited for")                                                  \
+    Twin(KiTwinEndSpent, "end-spent",                                                              \
+         "wait.c: the first wait for an ended thread spends its signal")                           \
+    Twin(KiTwinApcEoiLate, "apc-eoi-late",                                                         \
+         "trap.asm: the APC vector's EOI comes after its APCs")                                    \
     Twin(KiTwinTicketNoWake, "ticket-no-wake",                                                     \
          "spinlock.h: nobody is woken for his turn")                                               \
     Twin(KiTwinHaltLooksEarly, "halt-looks-early",                                                 \
-         "spinhalt.c: looks at the lock before it says that it halts")
+         "spinhalt.c: looks at the lock before it says that it halts")                             \
+    Twin(KiTwinCanarySame, "canary-same",                                                          \
+         "stackcheck.c: all threads have one canary")                                              \
+    Twin(KiTwinCanaryStays, "canary-stays",                                                        \
+         "switch.c: a switch leaves the canary of the thread before")                              \
+    Twin(KiTwinOverrunUnreported, "overrun-unreported",                                            \
+         "stackcheck.c: who overran a buffer ends, and nobody is told")                            \
+    Twin(KiTwinNoWriteProtect, "no-write-protect",                                                 \
+         "features.c: CR0.WP stays off")                                                           \
+    Twin(KiTwinNoSmep, "no-smep",                                                                  \
+         "features.c: CR4.SMEP stays off")                                                         \
+    Twin(KiTwinNoSmap, "no-smap",                                                                  \
+         "features.c: CR4.SMAP stays off")                                                         \
+    Twin(KiTwinNoUmip, "no-umip",                                                                  \
+         "features.c: CR4.UMIP stays off")                                                         \
+    Twin(KiTwinRegistersDiffer, "registers-differ",                                                \
+         "features.c: the other processors leave the PAT as it is")                                \
+    Twin(KiTwinEntryKeepsAc, "entry-keeps-ac",                                                     \
+         "entrypatch.c: the entry code does not clear EFLAGS.AC")                                  \
+    Twin(KiTwinEntryKeepsDf, "entry-keeps-df",                                                     \
+         "entrypatch.c: ... nor the direction flag")                                               \
+    Twin(KiTwinNmiNoStack, "nmi-no-stack",                                                         \
+         "processor.c: NMIs arrive on the stack that they interrupt")                              \
+    Twin(KiTwinMachineCheckNoStack, "machine-check-no-stack",                                      \
+         "processor.c: ... and machine checks")                                                    \
+    Twin(KiTwinApKeepsLowTables, "ap-keeps-low-tables",                                            \
+         "mp/start.c: the other processors stay on the trampoline's tables")                       \
+    Twin(KiTwinIdentityMap, "identity-map",                                                        \
+         "arch/mm/init.c: the first 2 MiB stay mapped at their own address")                       \
+    Twin(KiTwinTextWritable, "text-writable",                                                      \
+         "arch/mm/init.c: text is mapped writable")                                                \
+    Twin(KiTwinDataExecutable, "data-executable",                                                  \
+         "paging.c: no mapping is no-execute")                                                     \
+    Twin(KiTwinNullMapped, "null-mapped",                                                          \
+         "protect.c: a page at address 0")                                                         \
+    Twin(KiTwinWalkBlind, "walk-blind",                                                            \
+         "protect.c: the walk over the mappings finds nothing wrong")                              \
+    Twin(KiTwinSealUndone, "seal-undone",                                                          \
+         "protect.c: what start-up wrote becomes writable again")                                  \
+    Twin(KiTwinSealAliasUndone, "seal-alias-undone",                                               \
+         "protect.c: ... in the physical map")                                                     \
+    Twin(KiTwinProtectNoShootdown, "protect-no-shootdown",                                         \
+         "protect.c: other processors keep the old rights")                                        \
+    Twin(KiTwinStackNoGuard, "stack-no-guard",                                                     \
+         "mm/stack.c: the pages around a stack are mapped")                                        \
+    Twin(KiTwinSpuriousEoi, "spurious-eoi",                                                        \
+         "trap.c: an EOI for what is not in service")                                              \
+    Twin(KiTwinStrayNoEoi, "stray-no-eoi",                                                         \
+         "trap.c: no EOI for a stray that is in service")                                          \
+    Twin(KiTwinIpiTwice, "ipi-twice",                                                              \
+         "ipi.c: a request stays where a second interrupt finds it")                               \
+    Twin(KiTwinStormNotMasked, "storm-not-masked",                                                 \
+         "interrupt.c: a line that nobody claims stays open")                                      \
+    Twin(KiTwinNmiEnables, "nmi-enables",                                                          \
+         "nmi.c: the handler lets interrupts in")
 /* clang-format on */
 
 #define KI_TWIN_SYMBOL(Symbol, Name, What) Symbol,
@@ -165,6 +240,10 @@ typedef enum _KI_TWIN
 
 #if DBG
 extern KI_TWIN_ID KiActiveTwin;
+/* Constant after the options are read. */
+extern KI_TWIN_ID KiSelectedTwin;
+/* For a step of start-up, which no test case is there to see: wrong from the options on. */
+#define KI_BOOT_TWIN(Twin) __builtin_expect(KiSelectedTwin == (Twin), 0)
 #define KI_TWIN(Twin) __builtin_expect(KiActiveTwin == (Twin), 0)
 /* A pause of up to a few hundred microseconds, if some twin is active. Any IRQL. */
 VOID KiDelayPoint(VOID);
@@ -179,6 +258,7 @@ BOOLEAN KiSelectTwin(PCSTR Name);
 VOID KiArmTwin(BOOLEAN Armed);
 #else
 #define KI_TWIN(Twin) FALSE
+#define KI_BOOT_TWIN(Twin) FALSE
 #define KI_TWIN_DELAY(Twin) ((void)0)
 #define KI_TWIN_LONG_DELAY(Twin) ((void)0)
 #define KiArmTwin(Armed) ((void)0)

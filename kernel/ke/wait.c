@@ -78,6 +78,12 @@ VOID KiSatisfyWait(PDISPATCHER_HEADER Header, PKTHREAD Thread)
         Header->SignalState--;
         CONTAINING_RECORD(Header, KMUTANT, Header)->OwnerThread = Thread;
         break;
+    case ThreadObject:
+        if (KI_TWIN(KiTwinEndSpent))
+        {
+            Header->SignalState = 0;
+        }
+        break;
     default:
         break;
     }
@@ -435,7 +441,7 @@ static LONG KiEndTimeout(PKTHREAD Thread, LONG Outcome)
 static LONG KiTryWaitAny(PKTHREAD Thread, ULONG Count, PVOID Object[], PKWAIT_BLOCK Blocks,
                          PLARGE_INTEGER Timeout)
 {
-    BOOLEAN Poll = Timeout != NULL && Timeout->QuadPart == 0;
+    BOOLEAN Poll = Timeout != NULL && Timeout->QuadPart == 0 && !KI_TWIN(KiTwinZeroWaits);
     ULONG Linked = KiPrepareWait(Thread, Count, Object, Blocks, Poll);
     LONG Outcome = Thread->WaitState;
 

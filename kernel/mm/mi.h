@@ -28,6 +28,31 @@ VOID MiFreePageFrame(ULONG64 Physical);
 PVOID MiAllocateKernelStack(SIZE_T Bytes, USHORT Node);
 VOID MiFreeKernelStack(PVOID StackTop, SIZE_T Bytes);
 
+/* The end of start-up (protect.c): makes what only start-up writes read-only, then walks all
+ * mappings. Boot thread, PASSIVE_LEVEL, all processors active. */
+VOID MiProtectKernel(VOID);
+
+/* Gives pages that are mapped by 4 KiB pages other rights (ARCH_PAGE_...), on all processors.
+ * Interrupts on, IRQL <= DISPATCH_LEVEL, no spin lock held. */
+VOID MiProtectPages(PVOID Base, ULONG64 PageCount, ULONG Protection);
+
+/* Walks the mappings of this processor's page tables; bug check 0x1A (MEMORY_MANAGEMENT) if one has
+ * a right that it must not have: one of these, its address, its physical address, its size. */
+#define MI_MAPPING_WRITABLE_EXECUTABLE 0xFFFF0001u
+#define MI_MAPPING_EXECUTABLE 0xFFFF0002u   /* and not the kernel's text                      */
+#define MI_MAPPING_LOW 0xFFFF0003u          /* below the kernel's half                        */
+#define MI_MAPPING_USER 0xFFFF0004u         /* user code could reach it                       */
+#define MI_MAPPING_WRITES_IMAGE 0xFFFF0005u /* writable, and the image's text or constants    */
+
+typedef struct _MI_MAPPING_COUNTS
+{
+    ULONG64 Mappings;
+    ULONG64 ExecutableBytes;
+    ULONG64 WritableBytes;
+} MI_MAPPING_COUNTS, *PMI_MAPPING_COUNTS;
+
+VOID MiCheckMappings(PMI_MAPPING_COUNTS Counts);
+
 typedef struct _MI_STATISTICS
 {
     ULONG64 TotalPages; /* RAM given to the page-frame allocator, and its own database */

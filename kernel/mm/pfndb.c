@@ -17,14 +17,14 @@
 C_ASSERT(BOOT_MAXIMUM_RANGES <= 128);
 C_ASSERT(sizeof(MI_PAGE) * 256 <= PAGE_SIZE);
 
-MI_RUN MiRuns[BOOT_MAXIMUM_RANGES];
-ULONG MiRunCount;
-PMI_PAGE MiPages;
-ULONG64 MiManagedPages;
-USHORT MiNodeCount;
+MI_RUN MiRuns[BOOT_MAXIMUM_RANGES] KI_RO_AFTER_INIT;
+ULONG MiRunCount KI_RO_AFTER_INIT;
+PMI_PAGE MiPages KI_RO_AFTER_INIT;
+ULONG64 MiManagedPages KI_RO_AFTER_INIT;
+USHORT MiNodeCount KI_RO_AFTER_INIT;
 MI_NODE MiNodes[MI_MAXIMUM_NODES];
 
-static ULONG64 MiDatabasePages; /* as MiManagedPages: constant after initialization */
+static ULONG64 MiDatabasePages KI_RO_AFTER_INIT; /* as MiManagedPages: constant after initialization */
 
 PMI_RUN MiFindRun(ULONG64 Frame)
 {

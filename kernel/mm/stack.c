@@ -14,6 +14,7 @@
 #include "space.h"
 
 #include <ki.h>
+#include <twin.h>
 
 #define MI_STACK_CLASSES 2
 #define MI_RECYCLED_STACKS 16
@@ -140,6 +141,11 @@ static PVOID MiCreateStack(ULONG64 PageCount, USHORT Node)
             MiDestroyStack(Mapping, Page);
             return NULL;
         }
+    }
+    if (KI_BOOT_TWIN(KiTwinStackNoGuard) &&
+        ArchTranslate((PVOID)(Mapping->Base - PAGE_SIZE)) == ARCH_NOT_MAPPED)
+    {
+        MiMapStackPage((PVOID)(Mapping->Base - PAGE_SIZE), Node);
     }
     return (PVOID)Mapping->Base;
 }

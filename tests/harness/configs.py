@@ -19,7 +19,8 @@ OTHER = ('tests', 'append', 'fault', 'timeout', 'tier', 'bugcheck', 'fails', 'lo
          'kind', 'build', 'seeds', 'scenario', 'refuses', 'group', 'what')
 RUNNERS = ('ping', 'screen', 'fault', 'reboot', 'bochs')     # kinds with a run-KIND of their own
 GROUPS = ('machines', 'firmware', 'memory', 'devices', 'media', 'screens', 'power', 'bochs')
-SMOKE = 'ke/processor*,ke/time-*,ke/ipi*,ke/irql-L*,mm/*,nic/*'  # what shows that a machine works
+# What shows that a machine works.
+SMOKE = 'ke/processor*,ke/time-*,ke/ipi*,ke/irql-L*,mm/*,kd/*,nic/*'
 ALONE = 8               # from this many CPUs on, a run gets the host to itself
 
 
@@ -55,6 +56,11 @@ class Config:
     def builds(self):
         """The builds that it is for: broken twins exist in checked ones only."""
         return self.get('build', 'checked' if self.get('fault') else 'checked free').split()
+
+    def group(self):
+        """Its place in the table of machines, or ''."""
+        by_kind = {'screen': 'screens', 'reboot': 'power', 'bochs': 'bochs'}
+        return self.get('group') or by_kind.get(self.kind(), '')
 
     def describe(self):
         """What machine this is, in a few words."""
@@ -100,7 +106,10 @@ class Config:
         line += ['--append=' + append] if append else []
         line += ['--timeout', self.get('timeout')] if self.get('timeout') else []
         if own:
-            return line + (['--scenario', self.get('scenario')] if self.get('scenario') else [])
+            line += ['--scenario', self.get('scenario')] if self.get('scenario') else []
+            for result in self.get('fails').split():
+                line += ['--expect-fail', result]
+            return line
         seed = SEEDED.fullmatch(self.name)
         line += ['--seed=' + seed[2]] if seed else []
         line += ['--test', tests or self.get('tests', SMOKE)]
@@ -169,7 +178,7 @@ def find(name, table=TABLE):
 
 def machines(table=TABLE):
     """The names of those with a group, of every tier: make test-machines."""
-    return [config.name for config in load(table) if config.get('group')
+    return [config.name for config in load(table) if config.group()
             and os.environ.get('BUILD', 'checked') in config.builds()]
 
 

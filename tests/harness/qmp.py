@@ -2,9 +2,9 @@
 """Talks to a running QEMU: QMP commands and events, the human monitor, and the qtest protocol.
 
 QMP sees the machine from its operator's chair: stop, continue, NMIs, links, hot unplug, pictures of
-the screen. qtest is a probe on its buses: it reads and writes guest memory, I/O ports and the APICs'
-message address, beside the guest that runs. Both are line protocols over a UNIX socket. Every wait
-has a limit; what QEMU refuses is an Error with its words.
+the screen. qtest is a probe on its buses: it reads and writes guest memory, I/O ports and the
+address of APIC messages, beside the guest that runs. Both are line protocols over UNIX sockets.
+Every wait has a limit; what QEMU refuses is an Error with its words.
 """
 import json
 import socket
@@ -37,10 +37,15 @@ class Monitor:
     """A QMP connection: -qmp unix:PATH,server=on,wait=off."""
 
     def __init__(self, path):
-        self.stream = connect(path).makefile('rw')
+        self.link = connect(path)
+        self.stream = self.link.makefile('rw')
         self.events = []                            # those that came and nobody waited for
         self.read()                                 # the greeting
         self.execute('qmp_capabilities')
+
+    def limit(self, seconds):
+        """How long to wait from here on for anything."""
+        self.link.settimeout(seconds)
 
     def read(self):
         """The next message."""

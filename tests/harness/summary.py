@@ -65,7 +65,7 @@ def machines(files, table=configs.TABLE):
     outcomes = {outcome.name: outcome for outcome in map(Outcome, files)}
     lines = []
     for group in configs.GROUPS:
-        chosen = [config for config in configs.load(table) if config.get('group') == group]
+        chosen = [config for config in configs.load(table) if config.group() == group]
         known = [(config, outcomes['guest.' + config.name]) for config in chosen
                  if 'guest.' + config.name in outcomes]
         if not known:

@@ -2,7 +2,8 @@
 #
 # host.mk - unit tests that run on the build machine, under the address and undefined-behaviour
 # sanitizers. Each tests/host/test_NAME.c becomes build/host/test_NAME, linked with the sources
-# that HOST_SOURCES_test_NAME lists, and writes TAP. Included by the top Makefile; alone:
+# that HOST_SOURCES_test_NAME lists, and writes TAP; the fuzz targets' corpora are replayed by
+# programs of the same kind (tests/fuzz/fuzz.mk). Included by the top Makefile; alone:
 #     make -f tests/host/host.mk host-tests
 
 HOSTCC ?= gcc
@@ -36,7 +37,11 @@ HOST_TEST_NAMES := $(notdir $(basename $(wildcard tests/host/test_*.c)))
 HOST_TESTS := $(addprefix $(HOST_BUILD)/,$(HOST_TEST_NAMES))
 HOST_SOURCES := $(sort $(foreach Test,$(HOST_TEST_NAMES), \
     tests/host/$(Test).c $(HOST_SOURCES_$(Test))))
-HOST_OBJECTS := $(HOST_SOURCES:%.c=$(HOST_BUILD)/%.o)
+
+include tests/fuzz/fuzz.mk
+HOST_TESTS += $(FUZZ_REPLAYS)
+HOST_SOURCES += $(FUZZ_ALL_SOURCES)
+HOST_OBJECTS := $(sort $(HOST_SOURCES:%.c=$(HOST_BUILD)/%.o))
 
 .PHONY: host-tests
 host-tests: $(HOST_TESTS)

@@ -321,8 +321,42 @@ static void AnMcfgTableIsRead(void **State)
     assert_int_equal(Mcfg.RegionsDropped, 4);
 }
 
+static BOOLEAN OptOut;
+
+static PCSTR ParseDmar(const VOID *Table, SIZE_T Length)
+{
+    return HalpAcpiParseDmar(Table, Length, &OptOut);
+}
+
+static VOID BuildDmar(PTABLE Table, UCHAR Flags)
+{
+    StartTable(Table, "DMAR", 1);
+    Put8(Table, 38);
+    Put8(Table, Flags);
+    Put(Table, "\0\0\0\0\0\0\0\0\0", 10);
+}
+
+static void ADmarTableSaysWhetherX2ApicIsWelcome(void **State)
+{
+    static TABLE Table;
+    UNREFERENCED_PARAMETER(State);
+
+    for (UCHAR Flags = 0; Flags < 8; Flags++)
+    {
+        BuildDmar(&Table, Flags);
+        assert_null(RunTable(ParseDmar, &Table));
+        assert_int_equal(OptOut, (Flags & 2) != 0);
+    }
+    AssertCutsAreSurvived(ParseDmar, &Table);
+    AssertWrongBytesAreSurvived(ParseDmar, &Table);
+    Table.Length = 47;
+    assert_string_equal(RunTable(ParseDmar, &Table), "DMAR: the table is cut off");
+    assert_false(OptOut);
+}
+
 HOST_MAIN(cmocka_unit_test(RsdpsOfBothRevisionsAreRead), cmocka_unit_test(EachBadRsdpHasAName),
           cmocka_unit_test(EveryWrongByteOfAnRsdpIsNoticed),
           cmocka_unit_test(RootTablesListTheirEntries), cmocka_unit_test(BadRootTablesAreSurvived),
           cmocka_unit_test(EachBadHeaderHasAName), cmocka_unit_test(AHpetTableIsRead),
-          cmocka_unit_test(AnMcfgTableIsRead))
+          cmocka_unit_test(AnMcfgTableIsRead),
+          cmocka_unit_test(ADmarTableSaysWhetherX2ApicIsWelcome))

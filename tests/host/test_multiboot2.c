@@ -499,6 +499,8 @@ static BOOT_FRAMEBUFFER_TYPE FrameType(FRAME Frame)
     PutFramebuffer(&Blob, &Frame);
     End(&Blob);
     assert_null(Parse(&Blob, &Info));
+    assert_int_equal(Info.Framebuffer.Type == BootFramebufferNone,
+                     Info.Framebuffer.Problem != NULL); /* what is refused is refused by name */
     return Info.Framebuffer.Type;
 }
 
@@ -518,6 +520,11 @@ static void SaneFramebuffersAreTaken(void **State)
     assert_int_equal(FrameType(UsualFrame), BootFramebufferLinear);
     assert_int_equal(FRAME_WITH(F->Pitch = 5000), BootFramebufferLinear);
     assert_int_equal(FRAME_WITH(F->BitsPerPixel = 24, F->Pitch = 3072), BootFramebufferLinear);
+    assert_int_equal(FRAME_WITH(F->BitsPerPixel = 16, F->Pitch = 2048, F->Rgb[0] = 8),
+                     BootFramebufferLinear);
+    assert_int_equal(
+        FRAME_WITH(F->BitsPerPixel = 15, F->Pitch = 2048, F->Rgb[0] = 7, F->Rgb[3] = 8),
+        BootFramebufferLinear);
     assert_int_equal(FRAME_WITH(F->Address = 0x4000000000), BootFramebufferLinear);
     assert_int_equal(FRAME_WITH(F->Rgb[0] = 20, F->Rgb[1] = 10), BootFramebufferLinear);
     assert_int_equal(FRAME_WITH(F->Width = F->Height = 16384, F->Pitch = 2 * 4 * 16384,
@@ -551,6 +558,17 @@ static void AbsurdFramebuffersAreNone(void **State)
     assert_int_equal(FRAME_WITH(F->Rgb[3] = 0), BootFramebufferNone);
     assert_int_equal(FRAME_WITH(F->Rgb[5] = 33), BootFramebufferNone);
     assert_int_equal(FRAME_WITH(F->Color = 2, F->Pitch = 2 * 1024 - 1), BootFramebufferNone);
+    assert_int_equal(FRAME_WITH(F->BitsPerPixel = 16, F->Pitch = 2047, F->Rgb[0] = 8),
+                     BootFramebufferNone);
+    assert_int_equal(FRAME_WITH(F->BitsPerPixel = 48), BootFramebufferNone);
+    for (ULONG64 Address = 0x90000; Address <= 0x200000; Address += 0x10000)
+    {
+        BOOLEAN Vga = Address == 0xA0000 || Address == 0xB0000;
+
+        assert_int_equal(FRAME_WITH(F->Color = 2, F->Address = Address, F->Width = 80,
+                                    F->Height = 25, F->Pitch = 160),
+                         Vga ? BootFramebufferText : BootFramebufferNone);
+    }
     assert_int_equal(FRAME_WITH(F->Width = 16385, F->Pitch = 4 * 16385), BootFramebufferNone);
     assert_int_equal(FRAME_WITH(F->Height = 16385), BootFramebufferNone);
     assert_int_equal(FRAME_WITH(F->Pitch = 2 * 4 * 16384 + 1), BootFramebufferNone);

@@ -84,11 +84,12 @@ static void EveryOptionIsTaken(void **State)
     static const UCHAR Address[4] = {192, 168, 1, 200};
     UNREFERENCED_PARAMETER(State);
 
-    assert_int_equal(Parse("numproc=4 test=dpc/*,irql/* bench=* seed=0x1f exit=debug log=trace\t"
-                           "console=fb verifier=std,pool trace=on nic=e1000e nic.gsi=16 "
-                           "ip=192.168.1.200/16 x2apic=off tsc=unstable fault=dpc-lost budget=2000 "
-                           "idle=10"),
-                     0);
+    assert_int_equal(
+        Parse("numproc=4 test=dpc/*,irql/* bench=* seed=0x1f exit=debug log=trace\t"
+              "console=fb verifier=std,pool trace=on nic=e1000e nic.gsi=16 "
+              "ip=192.168.1.200/16 wc=off x2apic=off tsc=unstable fault=dpc-lost budget=2000 "
+              "idle=10 nmi=panic"),
+        0);
     assert_int_equal(Options.NumberOfProcessors, 4);
     assert_string_equal(Options.Test, "dpc/*,irql/*");
     assert_string_equal(Options.Bench, "*");
@@ -96,9 +97,11 @@ static void EveryOptionIsTaken(void **State)
     assert_int_equal(Options.Seed, 0x1F);
     assert_int_equal(Options.BudgetMilliseconds, 2000);
     assert_int_equal(Options.IdleSeconds, 10);
+    assert_int_equal(Options.Nmi, KiNmiPanic);
     assert_int_equal(Options.Exit, KiExitDebug);
     assert_int_equal(Options.LogLevel, 3);
     assert_int_equal(Options.Console, KI_CONSOLE_FRAMEBUFFER);
+    assert_int_equal(Options.WriteCombining, KiSwitchOff);
     assert_string_equal(Options.Verifier, "std,pool");
     assert_int_equal(Options.Trace, KiSwitchOn);
     assert_int_equal(Options.Nic, KiNicE1000e);
@@ -141,6 +144,8 @@ static void EveryWordIsKnown(void **State)
     assert_int_equal(Options.Console, KI_CONSOLE_SERIAL | KI_CONSOLE_FRAMEBUFFER);
     assert_int_equal(Parse("console=serial"), 0);
     assert_int_equal(Options.Console, KI_CONSOLE_SERIAL);
+    assert_int_equal(Parse("console=none"), 0);
+    assert_int_equal(Options.Console, 0);
 }
 
 static void SynonymsMeanTheSame(void **State)
@@ -207,18 +212,19 @@ static void ProblemsAreSentences(void **State)
 
 static void BadValuesAreRefused(void **State)
 {
-    CHAR Bad[] =
-        "numproc numproc= numproc=257 numproc=-1 numproc=1x numproc=0x numproc=+1 "
-        "numproc=99999999999999999999 seed seed= seed=18446744073709551616 seed=0x "
-        "seed=0x10000000000000000 seed=1f seed=1a seed=0x1g seed=0x/ exit exit= "
-        "budget budget=0 budget=600001 budget=1s idle= idle=0 idle=3601 "
-        "exit=debugger exit=DEBUG log= log=4 "
-        "console console= console=serial, console=,fb console=vga console=serialfb "
-        "trace trace= trace=yes x2apic=1 lockhalt=1 tsc tsc= test= bench= verifier= fault= "
-        "nic nic= nic=e100 nic=e1000e1 nic.gsi= nic.gsi=-1 ip ip= ip=1.2.3.4 ip=1.2.3.4/ "
-        "ip=1.2.3.4/33 ip=1.2.3.4.5/8 ip=1.2.3/8 ip=1.2.3.256/8 ip=1..3.4/8 "
-        "ip=1.2.3.4/8x ip=0.0.0.0/8 ip=127.0.0.1/8 ip=224.0.0.1/8 ip=255.255.255.255/32 "
-        "ip=0x0a.0.2.15/24 ip=1.2.3.4/0x8 onecpu= nosmp=yes";
+    CHAR Bad[] = "numproc numproc= numproc=257 numproc=-1 numproc=1x numproc=0x numproc=+1 "
+                 "numproc=99999999999999999999 seed seed= seed=18446744073709551616 seed=0x "
+                 "seed=0x10000000000000000 seed=1f seed=1a seed=0x1g seed=0x/ exit exit= "
+                 "budget budget=0 budget=600001 budget=1s idle= idle=0 idle=3601 "
+                 "exit=debugger exit=DEBUG log= log=4 "
+                 "console console= console=serial, console=,fb console=vga console=serialfb "
+                 "console=none,fb console=fb,none wc wc=1 "
+                 "trace trace= trace=yes nmi= nmi=stop x2apic=1 lockhalt=1 tsc tsc= test= bench= "
+                 "verifier= fault= "
+                 "nic nic= nic=e100 nic=e1000e1 nic.gsi= nic.gsi=-1 ip ip= ip=1.2.3.4 ip=1.2.3.4/ "
+                 "ip=1.2.3.4/33 ip=1.2.3.4.5/8 ip=1.2.3/8 ip=1.2.3.256/8 ip=1..3.4/8 "
+                 "ip=1.2.3.4/8x ip=0.0.0.0/8 ip=127.0.0.1/8 ip=224.0.0.1/8 ip=255.255.255.255/32 "
+                 "ip=0x0a.0.2.15/24 ip=1.2.3.4/0x8 onecpu= nosmp=yes";
     UNREFERENCED_PARAMETER(State);
 
     for (PCHAR Argument = strtok(Bad, " "); Argument != NULL; Argument = strtok(NULL, " "))

@@ -217,40 +217,68 @@ static void TheOptionChoosesTheCard(void **State)
     assert_int_equal(StartCount, 1);
 }
 
+static const struct
+{
+    ULONG Class;
+    BOOLEAN Keeps, KeepsUnderEfi;
+} BusMasters[] = {
+    {0x01018000, FALSE, FALSE}, /* IDE              */
+    {0x02000000, FALSE, FALSE}, /* an unknown NIC   */
+    {0x06010000, TRUE, TRUE},   /* ISA bridge       */
+    {0x03000000, TRUE, TRUE},   /* VGA              */
+    {0x08002000, TRUE, TRUE},   /* IOAPIC           */
+    {0x08010000, FALSE, FALSE}, /* DMA controller   */
+    {0x0C033000, TRUE, FALSE},  /* xHCI             */
+    {0x0C050000, FALSE, FALSE}, /* SMBus            */
+};
+
+static VOID AddBusMasters(VOID)
+{
+    FunctionCount = 0;
+    for (ULONG Index = 0; Index < RTL_NUMBER_OF(BusMasters); Index++)
+    {
+        AddFunction(Index, 0x12345678, BusMasters[Index].Class);
+    }
+}
+
+static VOID AssertBusMasters(BOOLEAN Efi)
+{
+    for (ULONG Index = 0; Index < RTL_NUMBER_OF(BusMasters); Index++)
+    {
+        BOOLEAN Keeps = Efi ? BusMasters[Index].KeepsUnderEfi : BusMasters[Index].Keeps;
+
+        assert_int_equal(CommandOf(&Functions[Index]), Keeps ? 0x0007 : 0x0003);
+    }
+}
+
 static void BusMasteringIsTakenFromStrangers(void **State)
 {
-    static const struct
-    {
-        ULONG Class;
-        BOOLEAN Keeps, KeepsUnderEfi;
-    } Cases[] = {
-        {0x01018000, FALSE, FALSE}, /* IDE              */
-        {0x02000000, FALSE, FALSE}, /* an unknown NIC   */
-        {0x06010000, TRUE, TRUE},   /* ISA bridge       */
-        {0x03000000, TRUE, TRUE},   /* VGA              */
-        {0x08002000, TRUE, TRUE},   /* IOAPIC           */
-        {0x08010000, FALSE, FALSE}, /* DMA controller   */
-        {0x0C033000, TRUE, FALSE},  /* xHCI             */
-        {0x0C050000, FALSE, FALSE}, /* SMBus            */
-    };
-
     (void)State;
     for (ULONG Efi = FALSE; Efi <= TRUE; Efi++)
     {
-        FunctionCount = 0;
         IopFirmwareIsEfi = (BOOLEAN)Efi;
-        for (ULONG Index = 0; Index < RTL_NUMBER_OF(Cases); Index++)
-        {
-            AddFunction(Index, 0x12345678, Cases[Index].Class);
-        }
+        AddBusMasters();
         IopInitialize();
-        for (ULONG Index = 0; Index < RTL_NUMBER_OF(Cases); Index++)
-        {
-            BOOLEAN Keeps = Efi ? Cases[Index].KeepsUnderEfi : Cases[Index].Keeps;
-
-            assert_int_equal(CommandOf(&Functions[Index]), Keeps ? 0x0007 : 0x0003);
-        }
+        AssertBusMasters((BOOLEAN)Efi);
     }
+}
+
+/* Before there is memory to hand out, so before there are drivers or device objects; and of a
+ * function that had none, nothing is written. */
+static void BusMasteringIsTakenFirst(void **State)
+{
+    (void)State;
+    for (ULONG Efi = FALSE; Efi <= TRUE; Efi++)
+    {
+        AddBusMasters();
+        IopPciSilence((BOOLEAN)Efi);
+        AssertBusMasters((BOOLEAN)Efi);
+        assert_int_equal(IopFirmwareIsEfi, Efi);
+        IopPciSilence((BOOLEAN)Efi);
+        AssertBusMasters((BOOLEAN)Efi);
+    }
+    assert_int_equal(StartCount, 0);
+    assert_null(IopFindDevice("pci", 0));
 }
 
 HOST_MAIN(CASE(TheSecondLineIsTheOne), CASE(TheAddressComesBeforeTheStart),
@@ -258,4 +286,4 @@ HOST_MAIN(CASE(TheSecondLineIsTheOne), CASE(TheAddressComesBeforeTheStart),
           CASE(AFailingUpperDriverTakesTheStackDown), CASE(AMissingDriverIsNoDisaster),
           CASE(VectorsComeFromTheTable), CASE(EveryNetworkCardStarts),
           CASE(OtherDevicesStartBesidesIt), CASE(TheOptionChoosesTheCard),
-          CASE(BusMasteringIsTakenFromStrangers))
+          CASE(BusMasteringIsTakenFromStrangers), CASE(BusMasteringIsTakenFirst))

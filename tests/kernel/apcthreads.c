@@ -499,7 +499,7 @@ static const KT_CASE Cases[] = {
     {"apc-L79-waits-in-critical-region", ToWaitingInCriticalRegion, 0, FALSE},
     {"apc-L79-waits-in-guarded-region", ToWaitingInGuardedRegion, 0, FALSE},
     {"apc-L79-waits-at-apc-level", ToWaitingAtApcLevel, 0, FALSE},
-    {"apc-switch-within", SwitchWithinApc, 2, FALSE},
+    {"apc-R-k-switch-within", SwitchWithinApc, 2, FALSE},
     {"apc-rundown", RundownAtTheEnd, 0, FALSE},
     {"apc-alert-ends-wait", AlertEndsAlertableWait, 0, FALSE},
     {"apc-alert-is-kept", AlertIsKept, 0, FALSE},

@@ -182,12 +182,18 @@ static VOID LowerUpwards(VOID)
 }
 
 /* Somebody logs while he is stopped: his unfinished line must not swallow the report. */
+/* Each is raised before any begins: the log's thread would never leave a processor that it got. */
 static VOID LogForEver(PVOID Context, ULONG Processor)
 {
+    volatile LONG *Logging = Context;
     KIRQL OldIrql;
 
-    InterlockedIncrement((volatile LONG *)Context);
     KeRaiseIrql(DISPATCH_LEVEL, &OldIrql);
+    InterlockedIncrement(Logging);
+    while (ReadAcquire(Logging) < (LONG)KtProcessors())
+    {
+        YieldProcessor();
+    }
     for (ULONG Line = 0;; Line++)
     {
         KiLog(KiLogTrace - 1, "line %u of CPU %u, %s", Line, Processor, "as long as it may be");
@@ -198,12 +204,15 @@ static VOID WhileOthersLog(VOID)
 {
     static KT_JOB Jobs[MAXIMUM_PROCESSORS];
     static volatile LONG Logging;
+    KIRQL OldIrql;
 
     for (ULONG Index = 1; Index < KtProcessors(); Index++)
     {
         KtStart(&Jobs[Index], Index, LogForEver, (PVOID)&Logging);
     }
     KtWaitFor(&Logging, (LONG)KtProcessors() - 1, KT_SECONDS(20));
+    KeRaiseIrql(DISPATCH_LEVEL, &OldIrql);
+    InterlockedIncrement(&Logging);
     KeStallExecutionProcessor(2000);
     KeBugCheckEx(MANUALLY_INITIATED_CRASH, (ULONG_PTR)Logging, 0, 0, 0);
 }

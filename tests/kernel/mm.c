@@ -19,13 +19,14 @@ typedef struct _MAPPINGS
 } MAPPINGS;
 
 static BOOLEAN VisitMapping(ULONG64 VirtualAddress, ULONG64 Physical, ULONG64 Size,
-                            BOOLEAN Writable, BOOLEAN Executable, PVOID Context)
+                            ULONG Rights, PVOID Context)
 {
     MAPPINGS *Mappings = Context;
 
     Mappings->Count++;
     Mappings->Low += VirtualAddress < MM_PHYSICAL_MAP_BASE;
-    KT_CHECK(!(Writable && Executable), "%llx (%llx, %llx bytes) is writable and executable",
+    KT_CHECK(!((Rights & ARCH_PAGE_WRITE) && (Rights & ARCH_PAGE_EXECUTE)) || !ArchHasNoExecute(),
+             "%llx (%llx, %llx bytes) is writable and executable",
              VirtualAddress, Physical, Size);
     return TRUE;
 }

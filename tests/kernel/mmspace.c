@@ -192,8 +192,10 @@ typedef struct _WALK
 } WALK, *PWALK;
 
 static BOOLEAN CheckMapping(ULONG64 VirtualAddress, ULONG64 Physical, ULONG64 Size,
-                            BOOLEAN Writable, BOOLEAN Executable, PVOID Context)
+                            ULONG Rights, PVOID Context)
 {
+    BOOLEAN Writable = (Rights & ARCH_PAGE_WRITE) != 0;
+    BOOLEAN Executable = (Rights & ARCH_PAGE_EXECUTE) && ArchHasNoExecute();
     PWALK Walk = Context;
     BOOLEAN ReadOnly = Physical < Walk->RodataPhysicalEnd && Physical + Size > Walk->TextPhysical;
 

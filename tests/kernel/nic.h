@@ -8,6 +8,9 @@
 VOID KtNicControl(PDEVICE_OBJECT Device, ULONG Code, PVOID Buffer, ULONG Length);
 VOID KtNicQuery(PDEVICE_OBJECT Device, PE1000_STATISTICS Statistics);
 
+/* The driver's name for the twin that fault= has chosen. */
+E1000_TWIN KtNicTwin(VOID);
+
 /* Waits, bounded, until nothing has changed for a while: no interrupt, no DPC, no frame. */
 VOID KtNicSettle(PDEVICE_OBJECT Device, PE1000_STATISTICS Statistics);
 

@@ -171,9 +171,10 @@ VOID KtJoinThread(PKT_THREAD Thread)
 {
     LARGE_INTEGER Step = {.QuadPart = -(LONGLONG)JOIN_STEP};
 
-    /* A broken twin that loses the wake-up costs a step, not the run. */
-    while (KeWaitForSingleObject(&Thread->Thread, Executive, KernelMode, FALSE, &Step) ==
-           STATUS_TIMEOUT)
+    /* A broken twin that loses the wake-up, or the signal, costs a step, not the run. */
+    while (!ReadAcquire(&Thread->Reaped) &&
+           KeWaitForSingleObject(&Thread->Thread, Executive, KernelMode, FALSE, &Step) ==
+               STATUS_TIMEOUT)
     {
     }
     if (!KtWaitFor(&Thread->Reaped, TRUE, JOIN_LIMIT))

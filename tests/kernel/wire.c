@@ -64,7 +64,10 @@ static VOID MoveOn(PWIRE Wire)
     for (ULONG Nic = 0; Nic < Wire->Count; Nic++)
     {
         KtNicQuery(Wire->Devices[Nic], &Statistics);
-        KiRetargetInterrupt(KiFirstInterrupt(Statistics.Vector), LineTarget);
+        if (!Statistics.Polling)
+        {
+            KiRetargetInterrupt(KiFirstInterrupt(Statistics.Vector), LineTarget);
+        }
         KtNicControl(Wire->Devices[Nic], IOCTL_E1000_SET_DPC_TARGET, &DpcTarget, sizeof(DpcTarget));
     }
 }

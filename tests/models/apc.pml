@@ -10,11 +10,14 @@
  * THE PROTOCOL: what the C must do
  *   Insert   under ApcLock: link, Pending = TRUE. Full barrier. The thread is current here: Due.Apc
  *            = TRUE, and whatever ends the high IRQL looks. Else, first: WaitState is Committed and
- *            the APC could be delivered: cas(WaitState, Committed, Apc), won: ready it, done. Then:
- *            State is Running: send 0x1F to Processor. In that order: a thread that has committed
- *            its wait is still Running until it has switched, and it does not look again.
+ *            the APC could be delivered: cas(WaitState, Committed, Apc), won: ready it; lost: who
+ *            won has it look. Else: State is Running: send 0x1F to Processor. In that order: a
+ *            thread that has committed its wait is still Running until it has switched, and it
+ *            does not look again.
  *   Switch   State = Running; a locked instruction; Due.Apc = Pending.
- *   Wait     commit, with a locked instruction; then look at Pending.
+ *   Wait     commit, with a locked instruction; then look at Pending, and at Alerted. Either may
+ *            make it take the wait back: cas(WaitState, Committed, Apc or Alerted). It does not
+ *            switch then, so Due.Apc = Pending.
  *   Deliver  at APC_LEVEL, from PASSIVE_LEVEL: Due.Apc = FALSE first; then, unless in a guarded
  *            region, take APCs from the list, each under ApcLock, until it is empty. Lower, then
  *            look at Due.Apc again. From 0x1F, from KiServeDue(PASSIVE_LEVEL), after a wait that
@@ -52,6 +55,7 @@
  *   MUTANT_COMMIT_NO_BARRIER  the same of the commit
  *   MUTANT_SWITCH_NO_LOOK     KiNoteApcs
  *   MUTANT_COMMIT_NO_LOOK     the look after the commit
+ *   MUTANT_TAKEN_BACK_BLIND   Due.Apc = Pending where an alert takes a wait back
  *   MUTANT_RUNNING_FIRST      WaitState before State: 0x1F goes to a thread that switches away
  *   MUTANT_NO_INTERRUPT       vector 0x1F
  *   MUTANT_LOOK_BEFORE_LOWER  lower, then look
@@ -88,6 +92,7 @@
 #define COMMITTED 2
 #define SATISFIED 3
 #define APC 4
+#define ALERTED 5
 
 /* The thread. */
 byte State = RUNNING;
@@ -116,6 +121,8 @@ bit Out;
 bit Arriving;
 bit Frame;
 bit Readied;
+
+bit Alerted; /* before the wait; others have no part in it */
 
 /* The checker's own view. */
 byte Preemptions = PREEMPTIONS;
@@ -197,6 +204,7 @@ again:
             DRAINED ->
             if
             :: seen && WaitState == COMMITTED -> WaitState = APC; assert(!Guarded)
+            :: !seen && Alerted && WaitState == COMMITTED -> WaitState = ALERTED; Alerted = 0
             :: else -> State = WAITING; LeaveProcessor() /* KiSwapThread */
             fi;
             seen = 0
@@ -204,6 +212,12 @@ again:
 end_blocked:
         true /* it runs again, perhaps elsewhere */
     fi;
+#ifndef MUTANT_TAKEN_BACK_BLIND
+    if
+    :: WaitState == ALERTED -> Due = Pending
+    :: WaitState != ALERTED
+    fi;
+#endif
     if
 #ifdef MUTANT_DELIVERED_HIGH
     :: WaitState == APC ->
@@ -253,6 +267,10 @@ proctype Thread() provided (!Out && !Frame)
     byte ops = OPS;
     bit seen;
 
+    if
+    :: Alerted = 1
+    :: true
+    fi;
     do
     :: d_step { ops > 0 && Irql == PASSIVE_LEVEL -> ops--; Irql = APC_LEVEL }
     :: d_step { ops > 0 && !Guarded -> ops--; Guarded = 1 }
@@ -376,7 +394,7 @@ inline EndCommittedWait()
     deliverable = (WaitIrql == PASSIVE_LEVEL && !Guarded);
     d_step {
         if
-        :: deliverable && WaitState == COMMITTED -> WaitState = APC; Unwait(); done = 1
+        :: deliverable && WaitState == COMMITTED -> WaitState = APC; Unwait()
         :: else
         fi;
         deliverable = 0
@@ -400,7 +418,7 @@ proctype RemoteInserter()
 {
     byte inserts = REMOTE;
     byte processor;
-    bit deliverable, done;
+    bit deliverable;
 
     do
     :: inserts > 0 ->
@@ -420,14 +438,13 @@ proctype RemoteInserter()
 #else
         if
         :: WaitState == COMMITTED -> EndCommittedWait()
-        :: WaitState != COMMITTED
-        fi;
-        if
-        :: !done && State == RUNNING -> InterruptProcessor()
-        :: done || State != RUNNING
+        :: WaitState != COMMITTED ->
+            if
+            :: State == RUNNING -> InterruptProcessor()
+            :: State != RUNNING
+            fi
         fi;
 #endif
-        done = 0
     :: inserts == 0 -> break
     od
 }

@@ -15,10 +15,12 @@
  *   Offer    a thread that is queued: claim an idle processor of its affinity, if there is one, and
  *            interrupt it: it will look. The claim is final: who has cleared the bit interrupts.
  *   Choose   under Ready.Lock: Due.Schedule = FALSE; the best of the own queue, if it is better
- *            than what runs; RunningPriority. Whatever is left in the queue was perhaps told that
- *            it was due: Offer each. Then ready what was preempted.
+ *            than what runs; RunningPriority. Under the lock again: link what was preempted. Full
+ *            barrier. Whatever is now in the queue was perhaps told that it was due: Offer each.
  *   Idle     interrupts off. Set the own bit, with a locked instruction; look at the own queue,
- *            then at the others' for a thread that may run here. Nothing: sti, hlt; from the start.
+ *            then at the others' for a thread that may run here. Nothing, and the own bit is still
+ *            set: sti, hlt; from the start. It is not if an interrupt came in the middle and the
+ *            processor has run a thread meanwhile, or if it has been claimed: from the start.
  *            Something: clear the own bit, with a locked instruction; take it, under its queue's
  *            lock; it is gone: from the start. RunningPriority, under the own Ready.Lock. Now Offer
  *            whatever is still in any queue: if the bit had been cleared already, somebody counts
@@ -55,8 +57,17 @@
  *   MUTANT_CLAIM_NOT_PASSED  the offer when the idle loop is left
  *   MUTANT_BIT_KEPT          clearing the own bit: a busy processor is taken for idle
  *   MUTANT_NO_STEAL          the look into other queues
+ *   MUTANT_OFFER_FIRST       the order of link and offer, of a thread that was preempted
+ *   MUTANT_HALTS_BLIND       the look at the own bit before the halt
  */
-#ifdef MUTANT_LEFT_BEHIND /* it takes one thread that runs, one that is chosen, one that is left */
+/* One thread runs in the middle of a look, one on the other processor, one is left. */
+#ifdef MUTANT_HALTS_BLIND
+#define THREADS 3
+#define WAKERS 1
+#define BUSY 1
+#endif
+/* One runs, one is chosen, one is left. */
+#ifdef MUTANT_LEFT_BEHIND
 #define THREADS 3
 #define BUSY 0
 #endif
@@ -224,6 +235,18 @@ inline Take(c)
     assert(Places[new] == 1)
 }
 
+/* KiRequeueThread: where it ran. Its barrier is the end of the step. */
+inline KiRequeueThread(t)
+{
+    d_step {
+        !Lock[me] ->
+        assert(Places[t] == 0);
+        Places[t]++;
+        Queue[me] = Queue[me] | BIT(t);
+        DueSchedule[me] = DueSchedule[me] || PRIORITY(t) > RunningPriority[me]
+    }
+}
+
 /* KiReschedule */
 inline Reschedule()
 {
@@ -241,13 +264,17 @@ inline Reschedule()
         :: else
         fi
     };
-#ifndef MUTANT_LEFT_BEHIND
+#ifdef MUTANT_OFFER_FIRST
     OfferQueue(me);
 #endif
     if
-    :: old != NONE -> KiReadyThread(old); old = NONE
+    :: old != NONE -> KiRequeueThread(old); old = NONE
     :: old == NONE
     fi
+#if !defined(MUTANT_LEFT_BEHIND) && !defined(MUTANT_OFFER_FIRST)
+    ;
+    OfferQueue(me)
+#endif
 }
 
 /* Looks into the queue of processor c, if nothing is found yet. */
@@ -263,7 +290,7 @@ proctype Cpu(byte me)
 {
     byte current = NONE, old = NONE, from = NONE;
     byte new, target, offered, copy;
-    bit claimed, due, seen;
+    bit claimed, due, seen, middle;
 
 idle:
 #if defined(MUTANT_IDLE_NO_BARRIER)
@@ -286,7 +313,20 @@ idle:
     Mask = Mask | BIT(me);
 #endif
     if
+    :: from == NONE && Irr[me] && FOR(me, Queue[me]) != 0 -> /* an interrupt in the middle of it */
+        Irr[me] = 0;
+        from = me;
+        middle = 1
+    :: true
+    fi;
+halt:
+    if
+#ifndef MUTANT_HALTS_BLIND
+    :: from == NONE && !HAS(Mask, me) && !BitBuffered[me] -> goto idle
+    :: from == NONE && (HAS(Mask, me) || BitBuffered[me]) ->
+#else
     :: from == NONE ->
+#endif
         Asleep[me] = 1;
 end_asleep:
         d_step { Irr[me] -> Irr[me] = 0; Asleep[me] = 0 };
@@ -309,7 +349,7 @@ end_asleep:
            :: else
            fi
        }
-    :: !Lock[from] && FOR(me, Queue[from]) == 0 -> from = NONE; goto idle
+    :: !Lock[from] && FOR(me, Queue[from]) == 0 -> from = NONE; middle = 0; goto idle
     fi;
     if
     :: d_step { from != me && !Lock[me] -> RunningPriority[me] = PRIORITY(current) }
@@ -356,7 +396,8 @@ end_runs:
             fi
         };
         if
-        :: current == NONE -> goto idle
+        :: current == NONE && !middle -> goto idle
+        :: current == NONE && middle -> middle = 0; goto halt
         :: current != NONE ->
 #ifndef MUTANT_LEFT_BEHIND
             OfferQueue(me)

@@ -228,6 +228,7 @@ undelivered='assertion violated ((Listed==0)||(Out&&'
 mutant apc INSERT_NO_BARRIER "$undelivered" "$whole" ''
 mutant apc SWITCH_NO_BARRIER "$undelivered" "$whole" ''
 mutant apc COMMIT_NO_BARRIER "$undelivered" "$whole" ''
+mutant apc TAKEN_BACK_BLIND "$undelivered" "$whole" ''
 mutant apc SWITCH_NO_LOOK "$undelivered" "$whole" ''
 mutant apc COMMIT_NO_LOOK "$undelivered" "$whole" ''
 mutant apc RUNNING_FIRST "$undelivered" "$whole" ''
@@ -255,6 +256,8 @@ mutant idle LEFT_BEHIND "$sleeps" "$safety" ''
 mutant idle CLAIM_NOT_PASSED "$sleeps" "$safety" ''
 mutant idle BIT_KEPT "$sleeps" "$safety" ''
 mutant idle NO_STEAL "$sleeps" "$safety" ''
+mutant idle OFFER_FIRST "$sleeps" "$safety" ''
+mutant idle HALTS_BLIND "$sleeps" "$safety" ''
 
 echo "1..$count"
 [ "$failed" -eq 0 ]

@@ -65,6 +65,7 @@ typedef struct _ARCH_FEATURES
 #define CPUID_1_ECX_XSAVE (1u << 26)
 #define CPUID_1_ECX_AVX (1u << 28)
 #define CPUID_1_ECX_HYPERVISOR (1u << 31)
+#define CPUID_1_ECX_RDRAND (1u << 30)
 #define CPUID_1_EDX_TSC (1u << 4)
 #define CPUID_1_EDX_MCE (1u << 7)
 #define CPUID_1_EDX_APIC (1u << 9)
@@ -92,6 +93,15 @@ VOID ArchDetectFeatures(BOOLEAN BootProcessor);
 
 /* CR0, CR4, EFER and PAT as the kernel wants them, from ArchFeatures. */
 VOID ArchSetControlRegisters(VOID);
+
+/* Writes into the entry code what this processor can do (entrypatch.c). Boot processor, while text
+ * is writable: before the kernel's own page tables. */
+VOID ArchPatchEntry(VOID);
+/* Machine checks (machinecheck.c): enables this processor's banks, once its features are known and
+ * before CR4 lets exception 18 in; the exception itself, which returns if the interrupted code can
+ * go on. */
+VOID ArchInitializeMachineChecks(VOID);
+VOID ArchMachineCheck(PKTRAP_FRAME Frame);
 
 VOID ArchInitializeIdt(VOID);
 VOID ArchLoadIdt(VOID);

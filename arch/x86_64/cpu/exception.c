@@ -4,10 +4,12 @@
  *
  * Every exception is somebody's mistake and ends in the bug check that Microsoft's reference gives
  * it. The exceptions to that: NMIs (they freeze a processor during a bug check, or are counted),
- * the spurious interrupt, and vectors 0x10..0x1E when they were sent as interrupts - the in-service
- * bit tells, for a real exception never sets it.
+ * machine checks that were corrected, the spurious interrupt, and vectors 0x10..0x1E when they were
+ * sent as interrupts - the in-service bit tells, for a real exception never sets it.
  */
 #include "cpu.h"
+
+#include <arch/mmu.h>
 
 #define EXCEPTION_DIVIDE 0
 #define EXCEPTION_NMI 2
@@ -29,27 +31,39 @@
 #define STATUS_INTEGER_DIVIDE_BY_ZERO 0xC0000094u
 #define STATUS_INTEGER_OVERFLOW 0xC0000095u
 
-#define MSR_MCG_CAP 0x179u
-#define MSR_MC0_STATUS 0x401u
-#define MC_STATUS_VALID (1ull << 63)
-
 VOID KiDispatchException(PKTRAP_FRAME Frame);
+
+/* Bug check 0x50's last parameter: what kind of fault. */
+#define FAULT_NOT_PRESENT 0x2
+#define FAULT_USER_ADDRESS 0xF
+
+/* A page that user code could reach: SMAP keeps the kernel's data accesses off it. */
+static BOOLEAN KiIsUserAddress(ULONG64 Address)
+{
+    return Address >> 47 == 0;
+}
 
 /* Microsoft, "Bug Check 0xA", "0x50", "0xBE", "0xFC": which of them depends on what was wrong. */
 static DECLSPEC_NORETURN VOID KiPageFault(PKTRAP_FRAME Frame)
 {
     ULONG64 Address = __readcr2();
     ULONG64 Error = Frame->ErrorCode;
+    ULONG_PTR Operation = (Error & PF_EXECUTE) ? 0x10 : (Error & PF_WRITE) ? 2 : 0;
 
     if ((Error & PF_PRESENT) && (Error & PF_EXECUTE))
     {
-        KiBugCheckFrame(ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY, Address, Error, (ULONG_PTR)Frame, 0,
-                        Frame);
+        KiBugCheckFrame(ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY, Address,
+                        ArchReadEntry((PVOID)Address), (ULONG_PTR)Frame, 0, Frame);
+    }
+    if ((Error & PF_PRESENT) && KiIsUserAddress(Address))
+    {
+        KiBugCheckFrame(PAGE_FAULT_IN_NONPAGED_AREA, Address, Operation, Frame->Rip,
+                        FAULT_USER_ADDRESS, Frame);
     }
     if ((Error & PF_PRESENT) && (Error & PF_WRITE))
     {
-        KiBugCheckFrame(ATTEMPTED_WRITE_TO_READONLY_MEMORY, Address, Error, (ULONG_PTR)Frame, 0,
-                        Frame);
+        KiBugCheckFrame(ATTEMPTED_WRITE_TO_READONLY_MEMORY, Address, ArchReadEntry((PVOID)Address),
+                        (ULONG_PTR)Frame, 0, Frame);
     }
     if (Frame->PreviousIrql >= DISPATCH_LEVEL)
     {
@@ -58,29 +72,8 @@ static DECLSPEC_NORETURN VOID KiPageFault(PKTRAP_FRAME Frame)
         KiBugCheckFrame(IRQL_NOT_LESS_OR_EQUAL, Address, Frame->PreviousIrql, Access, Frame->Rip,
                         Frame);
     }
-    KiBugCheckFrame(PAGE_FAULT_IN_NONPAGED_AREA, Address,
-                    (Error & PF_EXECUTE) ? 0x10
-                    : (Error & PF_WRITE) ? 2
-                                         : 0,
-                    Frame->Rip, 0, Frame);
-}
-
-/* Microsoft, "Bug Check 0x9C": bank, then the status register's halves. */
-static DECLSPEC_NORETURN VOID KiMachineCheck(PKTRAP_FRAME Frame)
-{
-    ULONG Banks = (ULONG)__readmsr(MSR_MCG_CAP) & 0xFF;
-
-    for (ULONG Bank = 0; Bank < Banks; Bank++)
-    {
-        ULONG64 Status = __readmsr(MSR_MC0_STATUS + Bank * 4);
-
-        if (Status & MC_STATUS_VALID)
-        {
-            KiBugCheckFrame(MACHINE_CHECK_EXCEPTION, Bank, (ULONG_PTR)Frame, Status >> 32,
-                            (ULONG)Status, Frame);
-        }
-    }
-    KiBugCheckFrame(MACHINE_CHECK_EXCEPTION, Banks, (ULONG_PTR)Frame, 0, 0, Frame);
+    KiBugCheckFrame(PAGE_FAULT_IN_NONPAGED_AREA, Address, Operation, Frame->Rip, FAULT_NOT_PRESENT,
+                    Frame);
 }
 
 static ULONG KiExceptionStatus(ULONG64 Vector)
@@ -103,8 +96,8 @@ static ULONG KiExceptionStatus(ULONG64 Vector)
 }
 
 /*
- * KiDispatchException - from trap.asm; interrupts off, any IRQL. Returns only after an NMI or an
- * interrupt in exception's clothing.
+ * KiDispatchException - from trap.asm; interrupts off, any IRQL. Returns only after an NMI, a
+ * corrected machine check, or an interrupt in exception's clothing.
  */
 VOID KiDispatchException(PKTRAP_FRAME Frame)
 {
@@ -122,14 +115,14 @@ VOID KiDispatchException(PKTRAP_FRAME Frame)
         return;
     }
 
-    switch (Vector)
+    if (Vector == EXCEPTION_PAGE_FAULT)
     {
-    case EXCEPTION_PAGE_FAULT:
         KiPageFault(Frame);
-    case EXCEPTION_MACHINE_CHECK:
-        KiMachineCheck(Frame);
-    default:
-        break;
+    }
+    if (Vector == EXCEPTION_MACHINE_CHECK)
+    {
+        ArchMachineCheck(Frame);
+        return;
     }
 
     Status = KiExceptionStatus(Vector);

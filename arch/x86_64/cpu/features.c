@@ -11,8 +11,9 @@
 
 #include <arch/mmu.h>
 #include <rtl.h>
+#include <twin.h>
 
-ARCH_FEATURES ArchFeatures;
+ARCH_FEATURES ArchFeatures KI_RO_AFTER_INIT;
 
 #define DEFAULT_PHYSICAL_BITS 36 /* without leaf 80000008h (SDM 3A 4.1.4) */
 #define MAXIMUM_PHYSICAL_BITS 52 /* what a table entry has room for */
@@ -115,15 +116,10 @@ ULONG64 ArchPhysicalLimit(VOID)
     return 1ull << (Bits < MAXIMUM_PHYSICAL_BITS ? Bits : MAXIMUM_PHYSICAL_BITS);
 }
 
-VOID ArchSetControlRegisters(VOID)
+static ULONG64 ArchWantedCr4(VOID)
 {
     ULONG64 Cr4 = CR4_PAE | CR4_DE;
-    ULONG64 Efer = EFER_LME;
 
-    if (ArchFeatures.Extended1Edx & CPUID_EXT1_EDX_NX)
-    {
-        Efer |= EFER_NXE;
-    }
     if (ArchFeatures.Leaf1Edx & CPUID_1_EDX_PGE)
     {
         Cr4 |= CR4_PGE;
@@ -140,27 +136,56 @@ VOID ArchSetControlRegisters(VOID)
     {
         Cr4 |= CR4_OSXSAVE;
     }
-    if (ArchFeatures.Leaf7Ebx & CPUID_7_EBX_SMEP)
+    if ((ArchFeatures.Leaf7Ebx & CPUID_7_EBX_SMEP) && !KI_BOOT_TWIN(KiTwinNoSmep))
     {
         Cr4 |= CR4_SMEP;
     }
-    if (ArchFeatures.Leaf7Ebx & CPUID_7_EBX_SMAP)
+    if ((ArchFeatures.Leaf7Ebx & CPUID_7_EBX_SMAP) && !KI_BOOT_TWIN(KiTwinNoSmap))
     {
         Cr4 |= CR4_SMAP;
     }
-    if (ArchFeatures.Leaf7Ecx & CPUID_7_ECX_UMIP)
+    if ((ArchFeatures.Leaf7Ecx & CPUID_7_ECX_UMIP) && !KI_BOOT_TWIN(KiTwinNoUmip))
     {
         Cr4 |= CR4_UMIP;
     }
+    return Cr4;
+}
+
+VOID ArchSetControlRegisters(VOID)
+{
+    ULONG64 Cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_PG;
+    ULONG64 Cr4 = ArchWantedCr4();
+    ULONG64 Efer = EFER_LME;
+
+    if (ArchFeatures.Extended1Edx & CPUID_EXT1_EDX_NX)
+    {
+        Efer |= EFER_NXE;
+    }
+    if (!KI_BOOT_TWIN(KiTwinNoWriteProtect))
+    {
+        Cr0 |= CR0_WP;
+    }
     __writemsr(MSR_EFER, Efer);
-    __writecr0(CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG);
+    __writecr0(Cr0);
     __writecr4(Cr4);
     if (Cr4 & CR4_OSXSAVE)
     {
         _xsetbv(0, ArchFeatures.ExtendedMask);
     }
-    if (ArchFeatures.Leaf1Edx & CPUID_1_EDX_PAT)
+    if ((ArchFeatures.Leaf1Edx & CPUID_1_EDX_PAT) &&
+        !(KI_BOOT_TWIN(KiTwinRegistersDiffer) && KI_CURRENT_PRCB->Index != 0))
     {
         __writemsr(MSR_PAT, PAT_VALUE);
     }
+}
+
+VOID ArchQueryProtections(PARCH_PROTECTIONS Protections)
+{
+    ULONG64 Cr4 = __readcr4();
+
+    Protections->WriteProtect = (__readcr0() & CR0_WP) != 0;
+    Protections->NoExecute = (__readmsr(MSR_EFER) & EFER_NXE) != 0;
+    Protections->Smep = (Cr4 & CR4_SMEP) != 0;
+    Protections->Smap = (Cr4 & CR4_SMAP) != 0;
+    Protections->Umip = (Cr4 & CR4_UMIP) != 0;
 }

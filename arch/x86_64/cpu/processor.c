@@ -3,11 +3,13 @@
  * processor.c - one processor's descriptor tables: GDT, TSS, IDT, and GS.
  *
  * Each processor has its own GDT and TSS inside its control region; the IDT is one for all, built
- * by the boot processor and read-only in effect afterwards. #DF, NMI and #MC get stacks of their
+ * by the boot processor and read-only after start-up. #DF, NMI and #MC get stacks of their
  * own by IST, because they can arrive when the current stack is not usable; nothing else does, for
  * IST stacks do not nest. There is no user mode, so GS always holds the control region: no SWAPGS.
  */
 #include "cpu.h"
+
+#include <twin.h>
 
 #define GDT_CODE 0x00209A0000000000ull
 #define GDT_DATA 0x0000920000000000ull
@@ -34,7 +36,7 @@ typedef struct _ARCH_GATE
 
 extern UCHAR KiVectorStubs[VECTOR_COUNT * STUB_SIZE]; /* trap.asm */
 
-static ARCH_GATE ArchIdt[VECTOR_COUNT] DECLSPEC_ALIGN(64);
+static ARCH_GATE ArchIdt[VECTOR_COUNT] DECLSPEC_ALIGN(64) KI_RO_AFTER_INIT;
 
 VOID ArchInitializeIdt(VOID)
 {
@@ -77,9 +79,9 @@ static VOID ArchLoadGdt(PKPCR Pcr)
 
     __asm__ volatile("lgdt %0" ::"m"(Pointer) : "memory");
     /* The loader's code selector is 0x08 with the same meaning, so CS need not be reloaded. */
-    __asm__ volatile(
-        "mov %0, %%ds; mov %0, %%es; mov %0, %%ss; mov %0, %%fs; mov %0, %%gs" ::"r"(SELECTOR_DATA)
-        : "memory");
+    /* GS keeps its null selector: loading one would clear the base, which is set already. */
+    __asm__ volatile("mov %0, %%ds; mov %0, %%es; mov %0, %%ss; mov %0, %%fs" ::"r"(SELECTOR_DATA)
+                     : "memory");
     __asm__ volatile("ltr %w0" ::"r"(SELECTOR_TSS) : "memory");
 }
 
@@ -102,7 +104,8 @@ VOID ArchInitializeProcessor(PKI_PROCESSOR Processor, PVOID IstStacks[ARCH_IST_S
     ArchSetIstStacks(Processor, IstStacks);
 
     ArchLoadGdt(Pcr);
-    __writemsr(MSR_GS_BASE, (ULONG64)Pcr); /* before the IDT: a handler uses GS at once */
+    /* The entry code has set GS already; firmware's other base goes too. */
+    __writemsr(MSR_GS_BASE, (ULONG64)Pcr);
     __writemsr(MSR_KERNEL_GS_BASE, (ULONG64)Pcr);
     ArchLoadIdt();
 }
@@ -112,11 +115,27 @@ VOID ArchInitializeBootProcessor(PKI_PROCESSOR Processor, PVOID IstStacks[ARCH_I
     ArchInitializeIdt();
     ArchInitializeProcessor(Processor, IstStacks);
     ArchDetectFeatures(TRUE);
+    ArchInitializeMachineChecks();
+}
+
+/* The twins of the exception stacks take them away here: the IDT is older than the options. */
+VOID ArchProtectBootProcessor(VOID)
+{
     ArchSetControlRegisters();
+    ArchPatchEntry();
+    if (KI_BOOT_TWIN(KiTwinNmiNoStack))
+    {
+        ArchIdt[2].Ist = 0;
+    }
+    if (KI_BOOT_TWIN(KiTwinMachineCheckNoStack))
+    {
+        ArchIdt[18].Ist = 0;
+    }
 }
 
 VOID ArchInitializeFeatures(VOID)
 {
     ArchDetectFeatures(FALSE);
+    ArchInitializeMachineChecks();
     ArchSetControlRegisters();
 }

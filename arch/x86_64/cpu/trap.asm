@@ -48,9 +48,22 @@ extern HalpVectorRoutines
 extern HalpX2ApicMode
 extern KiDispatchException
 extern KiServeDue
+%if Checked
+extern KiApcEoiLate
+%endif
 
 section .text
 bits 64
+
+; CLEAR_FLAGS - AC and DF, which a gate leaves as they were; the NOP becomes CLAC (entrypatch.c).
+%macro CLEAR_FLAGS 0
+%%patch:
+    db 0x0F, 0x1F, 0x00                 ; nop dword [rax]
+    cld
+[section .entry_patches progbits alloc noexec nowrite align=8]
+    dq %%patch
+__SECT__
+%endmacro
 
 ; SAVE_VOLATILE - builds the frame below [error][vector] with the registers a C routine may change.
 ; Leaves RBP = the frame-pointer link, RSP = the frame, 16-byte aligned.
@@ -67,7 +80,7 @@ bits 64
     mov [rsp + TrR9], r9
     mov [rsp + TrR10], r10
     mov [rsp + TrR11], r11
-    cld
+    CLEAR_FLAGS
 %endmacro
 
 %macro RESTORE_VOLATILE_AND_RETURN 0
@@ -238,6 +251,11 @@ KiSoftwareInterruptEntry:
     mov eax, [rsp + TrVector]
     shr eax, 4
     mov cr8, rax
+%if Checked
+    cmp byte [rel KiApcEoiLate], 0
+    jne .late
+.early:
+%endif
     SEND_EOI
     mov rdi, rsp
     mov eax, [rsp + TrVector]
@@ -245,6 +263,17 @@ KiSoftwareInterruptEntry:
     call [HalpVectorRoutines + rax * 8]
     cli
     jmp KiInterruptExit
+%if Checked
+.late:                                  ; the broken twin: see twin.h
+    cmp dword [rsp + TrVector], ApicVector
+    jne .early
+    mov rdi, rsp
+    sti
+    call [HalpVectorRoutines + ApicVector * 8]
+    cli
+    SEND_EOI
+    jmp KiInterruptExit
+%endif
 
 ; VOID ArchCallOnStack(RDI Context, RSI Routine, RDX StackTop)
 align 16

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * acpi.c - finds ACPI's tables and reads the two short ones: RSDP, RSDT and XSDT, HPET, MCFG.
+ * acpi.c - finds ACPI's tables and reads the short ones: RSDP, RSDT and XSDT, HPET, MCFG, DMAR.
  *
  * The packed layouts assume no alignment, because an XSDT's 64-bit entries begin at offset 36 and
  * firmware puts tables anywhere. Nothing is read before its length has been checked.
@@ -51,6 +51,16 @@ typedef struct __attribute__((packed)) _HALP_MCFG_ENTRY
     UCHAR EndBus;
     ULONG Reserved;
 } HALP_MCFG_ENTRY;
+
+typedef struct __attribute__((packed)) _HALP_DMAR_TABLE
+{
+    HALP_ACPI_HEADER Header;
+    UCHAR AddressWidth;
+    UCHAR Flags;
+    UCHAR Reserved[10];
+} HALP_DMAR_TABLE;
+
+#define HALP_DMAR_X2APIC_OPT_OUT 0x2u
 
 /* ------------------------------------------------------------------ RSDP, headers, root tables. */
 
@@ -163,7 +173,7 @@ ULONG64 HalpAcpiRootEntry(const VOID *Root, SIZE_T Length, ULONG Index)
     return Address;
 }
 
-/* ------------------------------------------------------------------ HPET and MCFG. */
+/* ------------------------------------------------------------------ HPET, MCFG, DMAR. */
 
 PCSTR HalpAcpiParseHpet(const VOID *Table, SIZE_T Length, PHALP_HPET_INFO Info)
 {
@@ -218,4 +228,22 @@ PCSTR HalpAcpiParseMcfg(const VOID *Table, SIZE_T Length, PHALP_MCFG_INFO Info)
         HalpAcpiAddRegion(Info, (const VOID *)((const UCHAR *)Table + Offset));
     }
     return (Offset != Header->Length) ? "MCFG: the table is cut off" : NULL;
+}
+
+PCSTR HalpAcpiParseDmar(const VOID *Table, SIZE_T Length, PBOOLEAN X2ApicOptOut)
+{
+    const HALP_DMAR_TABLE *Dmar = Table;
+    PCSTR Problem = HalpAcpiValidateTable(Table, Length, "DMAR");
+
+    *X2ApicOptOut = FALSE;
+    if (Problem != NULL)
+    {
+        return Problem;
+    }
+    if (Dmar->Header.Length < sizeof(*Dmar))
+    {
+        return "DMAR: the table is cut off";
+    }
+    *X2ApicOptOut = (Dmar->Flags & HALP_DMAR_X2APIC_OPT_OUT) != 0;
+    return NULL;
 }

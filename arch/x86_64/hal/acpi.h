@@ -197,6 +197,13 @@ typedef struct _HALP_FADT_INFO
 
 PCSTR HalpAcpiParseFadt(const VOID *Table, SIZE_T Length, PHALP_FADT_INFO Info);
 
+/* What is wrong with a reset register; NULL if it can be written. */
+PCSTR HalpAcpiResetProblem(const HALP_ACPI_REGISTER *Register);
+
+/* ------------------------------------------------------------------ DSDT: the sleep type of
+ * soft-off, for PM1a and PM1b, as far as it stands there plainly (s5.c). */
+PCSTR HalpAcpiFindS5(const VOID *Dsdt, SIZE_T Length, UCHAR SleepTypes[2]);
+
 /* ------------------------------------------------------------------ HPET: the event timer. */
 
 typedef struct _HALP_HPET_INFO
@@ -231,3 +238,8 @@ typedef struct _HALP_MCFG_INFO
 } HALP_MCFG_INFO, *PHALP_MCFG_INFO;
 
 PCSTR HalpAcpiParseMcfg(const VOID *Table, SIZE_T Length, PHALP_MCFG_INFO Info);
+
+/* ------------------------------------------------------------------ DMAR: DMA and interrupt
+ * remapping (Intel VT-d specification 4.0, 8.1). Only whether firmware asks for xAPIC is read. */
+
+PCSTR HalpAcpiParseDmar(const VOID *Table, SIZE_T Length, PBOOLEAN X2ApicOptOut);

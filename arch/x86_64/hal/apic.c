@@ -47,10 +47,9 @@
 #define ICR_IDLE_SPINS 1000000u
 #define DRAIN_LIMIT 256u
 
-BOOLEAN HalpX2ApicMode;
+BOOLEAN HalpX2ApicMode KI_RO_AFTER_INIT;
 
-/* Times that the command register was still busy after ICR_IDLE_SPINS: any processor, locked. */
-static volatile LONG HalpIcrTimeouts;
+volatile LONG HalpIcrTimeouts;
 
 FORCEINLINE volatile ULONG *HalpApicRegister(ULONG Register)
 {
@@ -214,7 +213,12 @@ static VOID HalpChooseApicMode(ULONG64 ApicBase)
     BOOLEAN LeftOn = (ApicBase & APIC_BASE_EXTD) != 0;
 
     __cpuidex(Info, 1, 0);
-    HalpX2ApicMode = LeftOn || ((Info[2] & CPUID_1_ECX_X2APIC) && KiOptions.X2Apic != KiSwitchOff);
+    HalpX2ApicMode = LeftOn || ((Info[2] & CPUID_1_ECX_X2APIC) && KiOptions.X2Apic != KiSwitchOff &&
+                                !(HalpAcpi.X2ApicOptOut && KiOptions.X2Apic != KiSwitchOn));
+    if (!HalpX2ApicMode && HalpAcpi.X2ApicOptOut)
+    {
+        KiLog(KiLogInfo, "APIC: firmware asks for xAPIC (DMAR); x2apic=on overrules it");
+    }
     if (LeftOn && KiOptions.X2Apic == KiSwitchOff)
     {
         /* It stays on even if it is not locked: the other processors are in it too, and INIT does
@@ -269,6 +273,29 @@ static VOID HalpProgramLocalPins(VOID)
     }
 }
 
+/* Brings this processor's APIC into the mode that all use, from whichever firmware left it in: INIT
+ * keeps x2APIC on an AP, or does not. From x2APIC the way to xAPIC leads through "disabled", and the
+ * way to x2APIC through xAPIC (SDM 3A 11.12.5.1). */
+static VOID HalpEnterApicMode(ULONG64 ApicBase)
+{
+    ULONG64 Rest = ApicBase & ~(APIC_BASE_ENABLE | APIC_BASE_EXTD);
+
+    if (HalpX2ApicMode)
+    {
+        if (!(ApicBase & APIC_BASE_EXTD))
+        {
+            __writemsr(MSR_APIC_BASE, Rest | APIC_BASE_ENABLE);
+            __writemsr(MSR_APIC_BASE, Rest | APIC_BASE_ENABLE | APIC_BASE_EXTD);
+        }
+        return;
+    }
+    if (ApicBase & APIC_BASE_EXTD)
+    {
+        __writemsr(MSR_APIC_BASE, Rest);
+    }
+    __writemsr(MSR_APIC_BASE, Rest | APIC_BASE_ENABLE);
+}
+
 VOID HalpInitializeLocalApic(BOOLEAN BootProcessor)
 {
     ULONG64 ApicBase = __readmsr(MSR_APIC_BASE);
@@ -277,12 +304,7 @@ VOID HalpInitializeLocalApic(BOOLEAN BootProcessor)
     {
         HalpChooseApicMode(ApicBase);
     }
-    ApicBase |= APIC_BASE_ENABLE;
-    __writemsr(MSR_APIC_BASE, ApicBase);
-    if (HalpX2ApicMode)
-    {
-        __writemsr(MSR_APIC_BASE, ApicBase | APIC_BASE_EXTD);
-    }
+    HalpEnterApicMode(ApicBase);
 
     /* First of all: until the APIC is enabled here, LVT entries stay masked whatever is written. */
     HalpApicWrite(APIC_SPURIOUS, APIC_SPURIOUS_ENABLE | SPURIOUS_VECTOR);
@@ -293,6 +315,7 @@ VOID HalpInitializeLocalApic(BOOLEAN BootProcessor)
     HalpDrainInService();
     HalpApicWrite(APIC_ESR, 0);
     HalpApicWrite(APIC_TIMER_DIVIDE, 0xB); /* by 1 */
+    ArchRecordProcessor(KiGetCurrentPrcb()->Index, HalpApicId());
 
     if (BootProcessor)
     {

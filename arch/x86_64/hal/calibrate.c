@@ -3,7 +3,8 @@
  * calibrate.c - how fast the TSC and the APIC timer run.
  *
  * The ladder: what the processor says (CPUID 15h), what the hypervisor says (leaf 40000010h), what
- * a measurement against HPET, PM timer or PIT says. The first answer counts; where there are two,
+ * a measurement against HPET, PM timer or PIT says, what the processor is called (CPUID 16h). The
+ * first answer counts; where there are two,
  * they are compared and a disagreement of more than one percent is reported. A measurement reads
  * both counters close together at the two ends of a 10 ms window: each end is the best of several
  * tries, so an interruption of the whole machine (SMM, a busy host) between two reads does no harm.
@@ -13,11 +14,12 @@
 #define WINDOW_PER_SECOND 100 /* 10 ms */
 #define END_TRIES 8
 #define WINDOW_SPINS 50000000u
+#define WINDOW_COUNTS (1ull << 33) /* of the TSC: seconds */
 #define MINIMUM_FREQUENCY 1000000ull
 #define DISAGREEMENT_PERCENT 1
 
-ULONG64 HalpTscFrequency;
-ULONG64 HalpApicTimerFrequency;
+ULONG64 HalpTscFrequency KI_RO_AFTER_INIT;
+ULONG64 HalpApicTimerFrequency KI_RO_AFTER_INIT;
 
 typedef struct _HALP_SAMPLE
 {
@@ -62,7 +64,7 @@ static BOOLEAN HalpMeasure(const HALP_REFERENCE *Reference, ULONG64 *Tsc, ULONG6
     First = HalpSample(Reference);
     while (((Reference->Read() - First.Reference) & Mask) < Window)
     {
-        if (++Spin == WINDOW_SPINS)
+        if (++Spin == WINDOW_SPINS || __rdtsc() - First.Tsc > WINDOW_COUNTS)
         {
             KiLog(KiLogWarning, "calibration: %s stopped counting", Reference->Name);
             return FALSE;
@@ -100,6 +102,30 @@ static BOOLEAN HalpAskProcessor(ULONG64 *Tsc, ULONG64 *Timer)
     }
     *Tsc = (ULONG64)Info[2] * Info[1] / Info[0];
     *Timer = Info[2];
+    return TRUE;
+}
+
+/* CPUID 16h: EAX is the nominal frequency in MHz, at which the TSC of such processors counts; the
+ * crystal follows by the ratio of 15h. Rounded, so good for a check, or where there is nothing
+ * else. */
+static BOOLEAN HalpAskNominal(ULONG64 *Tsc, ULONG64 *Timer)
+{
+    ULONG Info[4];
+    ULONG Ratio[4];
+
+    __cpuidex(Info, 0, 0);
+    if (Info[0] < 0x16)
+    {
+        return FALSE;
+    }
+    __cpuidex(Ratio, 0x15, 0);
+    __cpuidex(Info, 0x16, 0);
+    if (Ratio[0] == 0 || Ratio[1] == 0 || Ratio[2] != 0 || (Info[0] & MAXUSHORT) == 0)
+    {
+        return FALSE;
+    }
+    *Tsc = (ULONG64)(Info[0] & MAXUSHORT) * 1000000;
+    *Timer = *Tsc * Ratio[0] / Ratio[1];
     return TRUE;
 }
 
@@ -162,7 +188,7 @@ VOID HalpCalibrate(const HALP_REFERENCE *References, ULONG Count)
 
     if (HalpAskProcessor(&Tsc, &Timer))
     {
-        HalpTakeAnswer("CPUID", Tsc, Timer, &Chosen);
+        HalpTakeAnswer("CPUID 15h", Tsc, Timer, &Chosen);
         Answers++;
     }
     if (HalpAskHypervisor(&Tsc, &Timer))
@@ -178,6 +204,15 @@ VOID HalpCalibrate(const HALP_REFERENCE *References, ULONG Count)
             HalpTakeAnswer(References[Index].Name, Tsc, Timer, &Chosen);
             Answers++;
         }
+    }
+    if (Answers < 2 && HalpAskNominal(&Tsc, &Timer))
+    {
+        HalpTakeAnswer("CPUID 16h", Tsc, Timer, &Chosen);
+        Answers++;
+    }
+    if (Answers == 1)
+    {
+        KiLog(KiLogWarning, "clock: nothing to check %s by", Chosen);
     }
     ArchRestoreInterrupts(Enabled);
     if (Chosen == NULL)

@@ -15,6 +15,7 @@
 #define HALP_FADT_RESET_SUPPORTED 0x400u
 #define HALP_FADT_HARDWARE_REDUCED 0x100000u
 #define HALP_PM_TIMER_LENGTH 4
+#define HALP_HIGHEST_PORT 0xFFFFu
 
 typedef struct __attribute__((packed)) _HALP_GENERIC_ADDRESS
 {
@@ -188,4 +189,31 @@ PCSTR HalpAcpiParseFadt(const VOID *Table, SIZE_T Length, PHALP_FADT_INFO Info)
     HalpAcpiReadPmRegisters(Table, Flags, Info);
     HalpAcpiReadReset(Table, Flags, Info);
     return (Header->Length < HALP_FADT_V1_LENGTH) ? "FADT: shorter than revision 1" : NULL;
+}
+
+PCSTR HalpAcpiResetProblem(const HALP_ACPI_REGISTER *Register)
+{
+    if (Register->Address == 0)
+    {
+        return "firmware names no reset register";
+    }
+    if (Register->BitOffset != 0 || (Register->BitWidth != 8 && Register->BitWidth != 0))
+    {
+        return "the reset register is not one of 8 bits";
+    }
+    switch (Register->Space)
+    {
+    case HALP_ACPI_SPACE_MEMORY:
+        return NULL;
+    case HALP_ACPI_SPACE_IO:
+        return Register->Address > HALP_HIGHEST_PORT ? "the reset register's port is above 65535"
+                                                     : NULL;
+    case HALP_ACPI_SPACE_PCI: /* bus 0; device, function, offset in words 2, 1 and 0 */
+        return Register->Address >> 32 > 31 || (Register->Address >> 16 & 0xFFFF) > 7 ||
+                       (Register->Address & 0xFFFF) > 0xFF
+                   ? "the reset register's PCI address is none"
+                   : NULL;
+    default:
+        return "the reset register lies in a space that cannot hold it";
+    }
 }

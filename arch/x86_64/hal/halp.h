@@ -13,6 +13,7 @@
 typedef struct _HALP_ACPI
 {
     BOOLEAN HaveMadt, HaveHpet, HaveFadt, HaveMcfg;
+    BOOLEAN X2ApicOptOut; /* firmware asks the system not to use x2APIC */
     HALP_MADT_INFO Madt;
     HALP_HPET_INFO Hpet;
     HALP_FADT_INFO Fadt;
@@ -26,8 +27,12 @@ VOID HalpInitializeIoApics(VOID);
  * if it lies in memory or out of reach (window.c). IRQL <= DISPATCH_LEVEL. */
 volatile VOID *HalpMapRegisters(PCSTR Name, ULONG64 Physical, SIZE_T Length);
 
-/* Makes HalpReboot usable from a bug check (power.c). */
+/* Make resets and power-off possible from a bug check (reset.c, power.c). */
 VOID HalpPrepareReset(VOID);
+VOID HalpPreparePowerOff(VOID);
+
+/* Maps a whole ACPI table; NULL, with a report, if it is not there or absurd (tables.c). */
+PVOID HalpMapTable(ULONG64 Physical, PULONG Length);
 
 /* Filled once by the boot processor before others start; constant afterwards. */
 extern HALP_ACPI HalpAcpi;
@@ -73,6 +78,10 @@ BOOLEAN HalpQueryMcfg(ULONG Bus, ULONG64 *Base);
 
 /* TRUE in x2APIC mode; decided by the boot processor, the same on all. Read by trap.asm. */
 extern BOOLEAN HalpX2ApicMode;
+
+/* Times that the command register was still busy when a wait for it ended: any processor, any IRQL,
+ * locked add. */
+extern volatile LONG HalpIcrTimeouts;
 
 ULONG HalpApicRead(ULONG Register);
 VOID HalpApicWrite(ULONG Register, ULONG Value);

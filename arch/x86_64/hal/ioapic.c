@@ -38,8 +38,8 @@ typedef struct _HALP_IOAPIC
 } HALP_IOAPIC, *PHALP_IOAPIC;
 
 /* Filled by the boot processor before others start; constant afterwards. */
-static HALP_IOAPIC HalpIoApics[HALP_MAXIMUM_IOAPICS];
-static ULONG HalpIoApicCount;
+static HALP_IOAPIC HalpIoApics[HALP_MAXIMUM_IOAPICS] KI_RO_AFTER_INIT;
+static ULONG HalpIoApicCount KI_RO_AFTER_INIT;
 
 /* Guards every index/data pair and redirection entry; interrupts off. */
 static KSPIN_LOCK HalpIoApicLock = KI_RANKED_SPIN_LOCK(KiRankIoApic);

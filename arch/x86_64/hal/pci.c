@@ -31,9 +31,9 @@
 /* Guards the port pair; KiRankPciConfig, HIGH_LEVEL. */
 static KSPIN_LOCK HalpPciLock = KI_RANKED_SPIN_LOCK(KiRankPciConfig);
 
-/* Written by HalpInitializePci, constant afterwards. */
-static BOOLEAN HalpPortsPresent;
-static BOOLEAN HalpEcamTrusted;
+/* Written by HalpProbePci and HalpInitializePci, constant afterwards. */
+static BOOLEAN HalpPortsPresent KI_RO_AFTER_INIT;
+static BOOLEAN HalpEcamTrusted KI_RO_AFTER_INIT;
 
 /* The mapped window of each bus, NULL until it is asked for; written once, by compare-exchange. */
 static PVOID volatile HalpEcamWindow[HALP_PCI_BUSES];
@@ -215,17 +215,15 @@ VOID HalpPciWrite(ULONG Bus, ULONG Device, ULONG Function, ULONG Offset, ULONG S
     }
 }
 
-/* The address port of a host bridge holds what was written to it; nothing else at CF8 does. */
-static BOOLEAN HalpProbePorts(VOID)
+/* HalpProbePci - see hal.h. The address port of a host bridge holds what was written to it; nothing
+ * else at CF8 does. */
+VOID HalpProbePci(VOID)
 {
     ULONG Saved = __indword(CONFIG_ADDRESS);
 
     __outdword(CONFIG_ADDRESS, CONFIG_ENABLE);
-
-    BOOLEAN Present = __indword(CONFIG_ADDRESS) == CONFIG_ENABLE;
-
+    HalpPortsPresent = __indword(CONFIG_ADDRESS) == CONFIG_ENABLE;
     __outdword(CONFIG_ADDRESS, Saved);
-    return Present;
 }
 
 /* TRUE if the window of bus 0 shows the devices that the ports show, or, where there are no ports,
@@ -256,13 +254,12 @@ static BOOLEAN HalpProbeEcam(VOID)
 }
 
 /* HalpInitializePci - decides how configuration space is reached and says so. Boot processor, once,
- * PASSIVE_LEVEL, after HalpInitializeAcpi and with MmMapIoSpace working. */
+ * PASSIVE_LEVEL, after HalpProbePci and HalpInitializeAcpi and with MmMapIoSpace working. */
 VOID HalpInitializePci(VOID)
 {
     ULONG64 Base = 0;
     BOOLEAN Named = HalpQueryMcfg(0, &Base);
 
-    HalpPortsPresent = HalpProbePorts();
     HalpEcamTrusted = Named && HalpProbeEcam();
 
     if (HalpEcamTrusted)

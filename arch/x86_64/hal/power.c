@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * power.c - ways to end a run: the emulator's exit port, reset, halt; and what machine this is.
+ * power.c - switching off, and other ways to end a run; and what machine this is.
  *
- * Reset is a ladder, each step tried and given time before the next: ACPI's reset register, the
- * chipset's CF9, the keyboard controller, a triple fault. Power-off needs values from AML, which
- * this kernel does not interpret, so it halts and says so.
+ * Power-off is ACPI's soft-off: the sleep type of _S5 (s5.c) goes into the PM1 control registers,
+ * with the bit that makes it happen (ACPI Specification 6.5, 4.8.3.2.1, 16.1.6; the method _PTS,
+ * which is AML, is not run). All that can be known beforehand is found at start-up, so that a bug
+ * check needs no memory and no lock. What is not known for certain is not written: then there is a
+ * reason, and the machine halts.
  */
 #include "halp.h"
 
@@ -13,10 +15,15 @@
 #include <mm.h>
 
 #define DEBUG_EXIT_PORT 0xF4
-#define RESET_CF9 0xCF9
-#define KEYBOARD_COMMAND 0x64
-#define KEYBOARD_PULSE_RESET 0xFE
-#define RESET_WAIT_US 100000
+
+#define PM1_SCI_ENABLED 0x0001u /* ACPI mode */
+#define PM1_SLEEP_TYPE_SHIFT 10
+#define PM1_SLEEP_TYPE_MASK (7u << PM1_SLEEP_TYPE_SHIFT)
+#define PM1_SLEEP_ENABLE 0x2000u
+
+#define ACPI_MODE_WAIT_US 3000000 /* firmware does it in SMM, and some takes its time */
+#define POWER_OFF_WAIT_US 5000000
+#define POWER_STEP_US 1000
 
 VOID HalpDebugExit(ULONG Code)
 {
@@ -32,55 +39,168 @@ VOID HalpHalt(VOID)
     }
 }
 
-/* The reset register, if it lies in memory: mapped at start-up, for a bug check takes no locks. */
-static volatile UCHAR *HalpResetRegister;
-
-VOID HalpPrepareReset(VOID)
+/* A PM1 control register. Memory is NULL if it is a port; Register's Address 0: there is none. */
+typedef struct _HALP_PM1
 {
-    const HALP_ACPI_REGISTER *Register = &HalpAcpi.Fadt.Reset;
+    const HALP_ACPI_REGISTER *Register;
+    volatile USHORT *Memory;
+    UCHAR SleepType;
+} HALP_PM1, *PHALP_PM1;
 
-    if (Register->Address != 0 && Register->Space == HALP_ACPI_SPACE_MEMORY)
+/* Set by HalpPreparePowerOff; constant afterwards. */
+static HALP_PM1 HalpPm1[2] KI_RO_AFTER_INIT;
+static PCSTR HalpPowerOffProblem KI_RO_AFTER_INIT = "no FADT";
+
+/* Makes a register usable; what is wrong with it, or NULL. */
+static PCSTR HalpPreparePm1(PHALP_PM1 Pm1, const HALP_ACPI_REGISTER *Register)
+{
+    Pm1->Register = Register;
+    if (Register->Address == 0)
     {
-        HalpResetRegister = HalpMapRegisters("ACPI: FADT: reset register", Register->Address, 1);
+        return NULL;
+    }
+    if (Register->Space == HALP_ACPI_SPACE_MEMORY)
+    {
+        Pm1->Memory = HalpMapRegisters("ACPI: FADT: PM1 control register", Register->Address,
+                                       sizeof(USHORT));
+        return Pm1->Memory == NULL ? "a PM1 control register cannot be mapped" : NULL;
+    }
+    return Register->Address >= MAXUSHORT ? "a PM1 control register's port is above 65534" : NULL;
+}
+
+static PCSTR HalpFindPowerOff(VOID)
+{
+    const HALP_FADT_INFO *Fadt = &HalpAcpi.Fadt;
+    UCHAR Types[2];
+    ULONG Length;
+    PVOID Dsdt;
+    PCSTR Problem;
+
+    if (Fadt->HardwareReduced)
+    {
+        return "hardware-reduced ACPI has no PM1 control registers";
+    }
+    if (Fadt->Pm1aControl.Address == 0)
+    {
+        return "the FADT names no PM1 control register";
+    }
+    if (Fadt->DsdtAddress == 0)
+    {
+        return "the FADT names no DSDT";
+    }
+    Dsdt = HalpMapTable(Fadt->DsdtAddress, &Length);
+    if (Dsdt == NULL)
+    {
+        return "the DSDT cannot be read";
+    }
+    Problem = HalpAcpiFindS5(Dsdt, Length, Types);
+    MmUnmapIoSpace(Dsdt, Length);
+    HalpPm1[0].SleepType = Types[0];
+    HalpPm1[1].SleepType = Types[1];
+    Problem = Problem != NULL ? Problem : HalpPreparePm1(&HalpPm1[0], &Fadt->Pm1aControl);
+    return Problem != NULL ? Problem : HalpPreparePm1(&HalpPm1[1], &Fadt->Pm1bControl);
+}
+
+VOID HalpPreparePowerOff(VOID)
+{
+    if (!HalpAcpi.HaveFadt)
+    {
+        return;
+    }
+    HalpPowerOffProblem = HalpFindPowerOff();
+    if (HalpPowerOffProblem != NULL)
+    {
+        KiLog(KiLogTrace, "power-off: %s", HalpPowerOffProblem);
+    }
+    else
+    {
+        KiLog(KiLogTrace, "power-off: soft-off is type %u and %u, PM1 at %llx and %llx",
+              HalpPm1[0].SleepType, HalpPm1[1].SleepType, HalpPm1[0].Register->Address,
+              HalpPm1[1].Register->Address);
     }
 }
 
-static VOID HalpAcpiReset(VOID)
+static USHORT HalpReadPm1(const HALP_PM1 *Pm1)
 {
-    const HALP_ACPI_REGISTER *Register = &HalpAcpi.Fadt.Reset;
-
-    if (HalpResetRegister != NULL)
-    {
-        WRITE_REGISTER_UCHAR(HalpResetRegister, HalpAcpi.Fadt.ResetValue);
-    }
-    else if (Register->Address != 0 && Register->Space == HALP_ACPI_SPACE_IO)
-    {
-        __outbyte((USHORT)Register->Address, HalpAcpi.Fadt.ResetValue);
-    }
-    HalpStall(RESET_WAIT_US);
+    return Pm1->Memory != NULL ? READ_REGISTER_USHORT(Pm1->Memory)
+                               : __inword((USHORT)Pm1->Register->Address);
 }
 
-VOID HalpReboot(VOID)
+static VOID HalpWritePm1(const HALP_PM1 *Pm1, ULONG Value)
 {
-    struct __attribute__((packed))
+    if (Pm1->Register->Address == 0)
     {
-        USHORT Limit;
-        ULONG64 Base;
-    } NoIdt = {0, 0};
-
-    HalpAcpiReset();
-    __outbyte(RESET_CF9, 0x02);
-    __outbyte(RESET_CF9, 0x06);
-    HalpStall(RESET_WAIT_US);
-    __outbyte(KEYBOARD_COMMAND, KEYBOARD_PULSE_RESET);
-    HalpStall(RESET_WAIT_US);
-    __asm__ volatile("lidt %0" ::"m"(NoIdt));
-    __asm__ volatile("int3");
+        return;
+    }
+    if (Pm1->Memory != NULL)
+    {
+        WRITE_REGISTER_USHORT(Pm1->Memory, (USHORT)Value);
+    }
+    else
+    {
+        __outword((USHORT)Pm1->Register->Address, (USHORT)Value);
+    }
 }
 
-VOID HalpPowerOff(VOID)
+static ULONG HalpSleepValue(const HALP_PM1 *Pm1)
 {
-    KiLog(KiLogWarning, "power-off needs ACPI's AML, which this kernel lacks: halting");
+    ULONG Value = Pm1->Register->Address != 0 ? HalpReadPm1(Pm1) : 0;
+
+    Value &= ~(PM1_SLEEP_TYPE_MASK | PM1_SLEEP_ENABLE);
+    return Value | (ULONG)Pm1->SleepType << PM1_SLEEP_TYPE_SHIFT;
+}
+
+/* While firmware owns the registers (legacy mode), it is asked to let go of them. FALSE: it did not
+ * answer. */
+static BOOLEAN HalpEnterAcpiMode(VOID)
+{
+    const HALP_FADT_INFO *Fadt = &HalpAcpi.Fadt;
+
+    if (Fadt->SmiCommandPort == 0 || Fadt->SmiCommandPort > MAXUSHORT ||
+        Fadt->AcpiEnableValue == 0 || (HalpReadPm1(&HalpPm1[0]) & PM1_SCI_ENABLED))
+    {
+        return TRUE;
+    }
+    __outbyte((USHORT)Fadt->SmiCommandPort, Fadt->AcpiEnableValue);
+    for (ULONG Waited = 0; Waited < ACPI_MODE_WAIT_US; Waited += POWER_STEP_US)
+    {
+        if (HalpReadPm1(&HalpPm1[0]) & PM1_SCI_ENABLED)
+        {
+            return TRUE;
+        }
+        HalpStall(POWER_STEP_US);
+    }
+    return FALSE;
+}
+
+PCSTR HalpPowerOffObstacle(VOID)
+{
+    return HalpPowerOffProblem;
+}
+
+PCSTR HalpPowerOff(VOID)
+{
+    ULONG Values[2];
+
+    if (HalpPowerOffProblem != NULL)
+    {
+        return HalpPowerOffProblem;
+    }
+    if (!HalpEnterAcpiMode())
+    {
+        return "firmware did not switch to ACPI mode within 3 s";
+    }
+    for (ULONG Index = 0; Index < 2; Index++)
+    {
+        Values[Index] = HalpSleepValue(&HalpPm1[Index]);
+        HalpWritePm1(&HalpPm1[Index], Values[Index]);
+    }
+    for (ULONG Index = 0; Index < 2; Index++)
+    {
+        HalpWritePm1(&HalpPm1[Index], Values[Index] | PM1_SLEEP_ENABLE);
+    }
+    HalpStall(POWER_OFF_WAIT_US);
+    return "the machine is still on after 5 s";
 }
 
 BOOLEAN HalpIsUnderHypervisor(VOID)

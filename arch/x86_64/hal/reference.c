@@ -30,9 +30,9 @@
 
 #define ALIVE_SPINS 100000u
 
-static volatile UCHAR *HalpHpet;
-static USHORT HalpPmTimerPort;
-static volatile ULONG *HalpPmTimerRegister;
+static volatile UCHAR *HalpHpet KI_RO_AFTER_INIT;
+static USHORT HalpPmTimerPort KI_RO_AFTER_INIT;
+static volatile ULONG *HalpPmTimerRegister KI_RO_AFTER_INIT;
 
 /* The low half only, even of a 64-bit counter: a bus may split a 64-bit read, and the halves then
  * belong to different counts. time.c widens it. */

@@ -18,9 +18,9 @@
 #define RSDP_ALIGNMENT 16u
 #define RSDP_SIZE 36u
 
-HALP_ACPI HalpAcpi;
-ULONG HalpProcessorApicIds[MAXIMUM_PROCESSORS];
-ULONG HalpProcessorsListed;
+HALP_ACPI HalpAcpi KI_RO_AFTER_INIT;
+ULONG HalpProcessorApicIds[MAXIMUM_PROCESSORS] KI_RO_AFTER_INIT;
+ULONG HalpProcessorsListed KI_RO_AFTER_INIT;
 
 static PVOID HalpMapPhysical(ULONG64 Physical, SIZE_T Length)
 {
@@ -29,8 +29,7 @@ static PVOID HalpMapPhysical(ULONG64 Physical, SIZE_T Length)
     return MmMapIoSpace(Address, Length, MmCached);
 }
 
-/* Maps a whole table; NULL, with a report, if it is not there or absurd. */
-static PVOID HalpMapTable(ULONG64 Physical, PULONG Length)
+PVOID HalpMapTable(ULONG64 Physical, PULONG Length)
 {
     PHALP_ACPI_HEADER Header = HalpMapPhysical(Physical, sizeof(*Header));
     PVOID Table = NULL;
@@ -78,6 +77,10 @@ static VOID HalpParseTable(PVOID Table, ULONG Length)
     {
         Problem = HalpAcpiParseMcfg(Table, Length, &HalpAcpi.Mcfg);
         HalpAcpi.HaveMcfg = Problem == NULL;
+    }
+    else if (RtlEqualMemory(Signature, "DMAR", 4) && !HalpAcpi.X2ApicOptOut)
+    {
+        Problem = HalpAcpiParseDmar(Table, Length, &HalpAcpi.X2ApicOptOut);
     }
     if (Problem != NULL)
     {
@@ -202,6 +205,7 @@ VOID HalpInitializeAcpi(PBOOT_INFO BootInfo)
         return;
     }
     HalpPrepareReset();
+    HalpPreparePowerOff();
     if (!HalpAcpi.HaveMadt)
     {
         KiLog(KiLogWarning, "ACPI: no usable MADT: boot processor only, no IOAPIC");

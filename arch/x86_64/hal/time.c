@@ -25,16 +25,16 @@
 #define LONGEST_DELAY (HUNDRED_NS * 60) /* so that the product above fits 64 bits */
 #define DELAY_PORT 0x80 /* POST code port: a write takes about a microsecond on an ISA bus */
 
-ULONG64 HalpCounterFrequency;
-PCSTR HalpCounterName = "none";
-ULONG64 HalpCounterKeepAlive;
+ULONG64 HalpCounterFrequency KI_RO_AFTER_INIT;
+PCSTR HalpCounterName KI_RO_AFTER_INIT = "none";
+ULONG64 HalpCounterKeepAlive KI_RO_AFTER_INIT;
 
-static HALP_REFERENCE HalpReferences[HALP_MAXIMUM_REFERENCES];
-static ULONG HalpReferenceCount;
+static HALP_REFERENCE HalpReferences[HALP_MAXIMUM_REFERENCES] KI_RO_AFTER_INIT;
+static ULONG HalpReferenceCount KI_RO_AFTER_INIT;
 
 /* Set once by HalpChooseCounter, before any other processor reads the counter. */
-static PHALP_REFERENCE HalpCounterReference; /* NULL: the TSC */
-static ULONG64 HalpCounterBase;
+static PHALP_REFERENCE HalpCounterReference KI_RO_AFTER_INIT; /* NULL: the TSC */
+static ULONG64 HalpCounterBase KI_RO_AFTER_INIT;
 
 /* The widened counter: moved forward by any processor, compare-exchange; never back. */
 static volatile LONG64 HalpWidened;

@@ -11,6 +11,7 @@
 #include "paging.h"
 
 #include <arch/mmu.h>
+#include <twin.h>
 
 #define LARGE_PAGE_SIZE 0x200000ull
 #define HUGE_PAGE_SIZE 0x40000000ull
@@ -23,14 +24,14 @@ extern UCHAR KiImageTextStart[], KiImageTextEnd[];
 extern UCHAR KiImageRodataStart[], KiImageRodataEnd[];
 extern UCHAR KiImageDataStart[], KiImageDataEnd[];
 
-ULONG64 ArchTrampolinePages;
+ULONG64 ArchTrampolinePages KI_RO_AFTER_INIT;
 
 /* The boot page allocator's range: pages are taken from the end downwards. */
 static ULONG64 ArchBootPagesStart, ArchBootPagesNext, ArchBootPagesEnd;
 
 /* The memory map as firmware gave it: what is RAM, whoever uses it. */
-static BOOT_MEMORY_RANGE ArchRam[BOOT_MAXIMUM_RANGES];
-static ULONG ArchRamCount;
+static BOOT_MEMORY_RANGE ArchRam[BOOT_MAXIMUM_RANGES] KI_RO_AFTER_INIT;
+static ULONG ArchRamCount KI_RO_AFTER_INIT;
 
 ULONG64 ArchAllocateBootPage(VOID)
 {
@@ -122,6 +123,10 @@ static VOID ArchReserveLoaded(PBOOT_INFO BootInfo)
     {
         BootReserveRange(BootInfo, BootInfo->Modules[Index].Start, BootInfo->Modules[Index].End);
     }
+    if (BootInfo->KeptLog != 0)
+    {
+        BootReserveRange(BootInfo, BootInfo->KeptLog, BootInfo->KeptLog + BOOT_KEPT_LOG_SIZE);
+    }
     ArchReserveTrampoline(BootInfo);
 }
 
@@ -129,6 +134,10 @@ static VOID ArchMapOrStop(ULONG64 Va, ULONG64 Physical, ULONG Protection, ULONG 
 {
     ULONG64 Flags = ArchPteFlags(Protection);
 
+    if (KI_BOOT_TWIN(KiTwinTextWritable) && (Protection & ARCH_PAGE_EXECUTE))
+    {
+        Flags |= PTE_WRITE;
+    }
     if (!ArchMapAtLevel(ArchKernelCr3, Va, Physical, Flags, Level))
     {
         KeBugCheckEx(PHASE0_INITIALIZATION_FAILED, Va, Physical, Protection, Level);
@@ -231,6 +240,10 @@ VOID ArchInitializeMemory(PBOOT_INFO BootInfo)
         KeBugCheckEx(PHASE0_INITIALIZATION_FAILED, BootInfo->RangeCount, 0, 0, 0);
     }
     ArchFillTopLevel();
+    if (KI_BOOT_TWIN(KiTwinIdentityMap))
+    {
+        ArchMapOrStop(0, 0, ARCH_PAGE_WRITE, 1);
+    }
     ArchMapImage(KiImageTextStart, KiImageTextEnd, ARCH_PAGE_EXECUTE);
     ArchMapImage(KiImageRodataStart, KiImageRodataEnd, ARCH_PAGE_READ);
     ArchMapImage(KiImageDataStart, KiImageDataEnd, ARCH_PAGE_WRITE);

@@ -10,14 +10,15 @@
 #include "paging.h"
 
 #include <arch/mmu.h>
+#include <twin.h>
 
 /* Physical address of the top level; set once. */
-ULONG64 ArchKernelCr3;
+ULONG64 ArchKernelCr3 KI_RO_AFTER_INIT;
 
 /* MM_PHYSICAL_MAP_BASE once that map is live, 0 on the temporary maps. */
-static ULONG64 ArchTableWindow;
+static ULONG64 ArchTableWindow KI_RO_AFTER_INIT;
 
-static ARCH_PAGE_TABLE_ALLOCATOR *ArchAllocateTable = ArchAllocateBootPage;
+static ARCH_PAGE_TABLE_ALLOCATOR *ArchAllocateTable KI_RO_AFTER_INIT = ArchAllocateBootPage;
 
 VOID ArchSetPageTableAllocator(ARCH_PAGE_TABLE_ALLOCATOR *Allocator)
 {
@@ -50,6 +51,11 @@ ULONG64 ArchNewTable(VOID)
     return Physical;
 }
 
+BOOLEAN ArchHasNoExecute(VOID)
+{
+    return (ArchFeatures.Extended1Edx & CPUID_EXT1_EDX_NX) != 0;
+}
+
 /* PAT index: 0 write-back, 3 uncached, 4 write-combining. The PAT bit of a 4 KiB page is bit 7. */
 ULONG64 ArchPteFlags(ULONG Protection)
 {
@@ -62,7 +68,8 @@ ULONG64 ArchPteFlags(ULONG Protection)
     {
         Flags |= PTE_WRITE;
     }
-    if (!(Protection & ARCH_PAGE_EXECUTE) && (ArchFeatures.Extended1Edx & CPUID_EXT1_EDX_NX))
+    if (!(Protection & ARCH_PAGE_EXECUTE) && ArchHasNoExecute() &&
+        !KI_BOOT_TWIN(KiTwinDataExecutable))
     {
         Flags |= PTE_NO_EXECUTE;
     }
@@ -72,7 +79,9 @@ ULONG64 ArchPteFlags(ULONG Protection)
     }
     if (Protection & ARCH_PAGE_WRITE_COMBINED)
     {
-        Flags |= PTE_PAT_4K;
+        Flags |= ArchFeatures.Leaf1Edx & CPUID_1_EDX_PAT
+                     ? PTE_PAT_4K
+                     : PTE_CACHE_DISABLE | PTE_WRITE_THROUGH; /* bit 7 is reserved without a PAT */
     }
     return Flags;
 }
@@ -139,6 +148,32 @@ ULONG64 ArchUnmapPage(PVOID VirtualAddress)
     return Physical;
 }
 
+BOOLEAN ArchProtectPage(PVOID VirtualAddress, ULONG Protection)
+{
+    PULONG64 Entry = ArchFindEntry(ArchKernelCr3, (ULONG64)VirtualAddress, 0, FALSE);
+
+    if (Entry == NULL || !(*Entry & PTE_PRESENT))
+    {
+        return FALSE;
+    }
+    *(volatile ULONG64 *)Entry = (*Entry & PTE_ADDRESS) | ArchPteFlags(Protection);
+    return TRUE;
+}
+
+ULONG64 ArchReadEntry(PVOID VirtualAddress)
+{
+    for (ULONG Level = 0; Level < 3; Level++)
+    {
+        PULONG64 Entry = ArchFindEntry(ArchKernelCr3, (ULONG64)VirtualAddress, Level, FALSE);
+
+        if (Entry != NULL)
+        {
+            return *Entry;
+        }
+    }
+    return 0;
+}
+
 ULONG64 ArchTranslate(PVOID VirtualAddress)
 {
     ULONG64 Va = (ULONG64)VirtualAddress;
@@ -156,6 +191,18 @@ ULONG64 ArchTranslate(PVOID VirtualAddress)
     return ARCH_NOT_MAPPED;
 }
 
+ULONG ArchQueryCaching(PVOID VirtualAddress)
+{
+    PULONG64 Entry = ArchFindEntry(ArchKernelCr3, (ULONG64)VirtualAddress, 0, FALSE);
+
+    if (Entry == NULL || !(*Entry & PTE_PRESENT))
+    {
+        return 0;
+    }
+    return (*Entry & PTE_PAT_4K ? ARCH_PAGE_WRITE_COMBINED : 0) |
+           (*Entry & PTE_CACHE_DISABLE ? ARCH_PAGE_UNCACHED : 0);
+}
+
 VOID ArchFlushTlb(PVOID VirtualAddress, SIZE_T PageCount)
 {
     for (SIZE_T Page = 0; Page < PageCount; Page++)
@@ -164,7 +211,8 @@ VOID ArchFlushTlb(PVOID VirtualAddress, SIZE_T PageCount)
     }
 }
 
-/* One table's entries for ArchVisitMappings; FALSE if the visitor has seen enough. */
+/* One table's entries for ArchVisitMappings; FALSE if the visitor has seen enough. Rights: what the
+ * tables above allow, as a leaf's bits. */
 static BOOLEAN ArchVisitTable(PULONG64 Table, ULONG Level, ULONG64 Base, ULONG64 Rights,
                               ARCH_VISIT_MAPPING *Visit, PVOID Context)
 {
@@ -172,8 +220,8 @@ static BOOLEAN ArchVisitTable(PULONG64 Table, ULONG Level, ULONG64 Base, ULONG64
     {
         ULONG64 Entry = Table[Index];
         ULONG64 Va = Base | ((ULONG64)Index << (PAGE_SHIFT + 9 * Level));
-        ULONG64 Writable = Rights & Entry & PTE_WRITE;
-        ULONG64 NoExecute = (Rights | Entry) & PTE_NO_EXECUTE;
+        ULONG64 Allowed = (Rights & Entry & (PTE_WRITE | PTE_USER)) |
+                          ((Rights | Entry) & PTE_NO_EXECUTE);
 
         if (Level == 3 && Index >= 256)
         {
@@ -186,15 +234,16 @@ static BOOLEAN ArchVisitTable(PULONG64 Table, ULONG Level, ULONG64 Base, ULONG64
         if (Level == 0 || (Entry & PTE_LARGE))
         {
             ULONG64 Size = PAGE_SIZE << (9 * Level);
+            ULONG Protection = ((Allowed & PTE_WRITE) ? ARCH_PAGE_WRITE : 0) |
+                               ((Allowed & PTE_NO_EXECUTE) ? 0 : ARCH_PAGE_EXECUTE) |
+                               ((Allowed & PTE_USER) ? ARCH_PAGE_USER : 0);
 
-            if (!Visit(Va, Entry & PTE_ADDRESS & ~(Size - 1), Size, Writable != 0, NoExecute == 0,
-                       Context))
+            if (!Visit(Va, Entry & PTE_ADDRESS & ~(Size - 1), Size, Protection, Context))
             {
                 return FALSE;
             }
         }
-        else if (!ArchVisitTable(ArchTable(Entry), Level - 1, Va, Writable | NoExecute, Visit,
-                                 Context))
+        else if (!ArchVisitTable(ArchTable(Entry), Level - 1, Va, Allowed, Visit, Context))
         {
             return FALSE;
         }
@@ -204,5 +253,5 @@ static BOOLEAN ArchVisitTable(PULONG64 Table, ULONG Level, ULONG64 Base, ULONG64
 
 VOID ArchVisitMappings(ARCH_VISIT_MAPPING *Visit, PVOID Context)
 {
-    ArchVisitTable(ArchTable(ArchKernelCr3), 3, 0, PTE_WRITE, Visit, Context);
+    ArchVisitTable(ArchTable(__readcr3()), 3, 0, PTE_WRITE | PTE_USER, Visit, Context);
 }

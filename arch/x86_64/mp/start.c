@@ -31,6 +31,7 @@
 #include "../mm/paging.h"
 
 #include <arch/mmu.h>
+#include <twin.h>
 
 #define STARTUP_VECTOR(Page) ((ULONG)((Page) >> PAGE_SHIFT))
 #define INIT_WAIT_US 10000
@@ -123,7 +124,7 @@ static PHALP_TRAMPOLINE_DATA HalpPrepareTrampoline(PHALP_START_SLOT Slots, ULONG
     Data->Slots = Slots;
     Data->SlotCount = Count - 1;
     Data->Entry = (ULONG64)HalpProcessorEntry;
-    Data->KernelCr3 = ArchKernelCr3;
+    Data->KernelCr3 = KI_BOOT_TWIN(KiTwinApKeepsLowTables) ? Root : ArchKernelCr3;
     Data->Gdt[1] = 0x00209A0000000000ull; /* 0x08: 64-bit code */
     Data->Gdt[2] = 0x00CF9A000000FFFFull; /* 0x10: 32-bit code */
     Data->Gdt[3] = 0x00CF92000000FFFFull; /* 0x18: data        */
@@ -186,9 +187,13 @@ VOID HalpStartProcessors(PHALP_START_SLOT Slots, ULONG Count)
     {
         if (HalpAllClaimed(Slots, Count))
         {
-            return;
+            break;
         }
         HalpStall(ANSWER_STEP_US);
+    }
+    if (ReadAcquire(&HalpIcrTimeouts) != 0)
+    {
+        KiLog(KiLogWarning, "APIC: the command register stayed busy %d times", HalpIcrTimeouts);
     }
     for (ULONG Index = 1; Index < Count; Index++)
     {

@@ -32,6 +32,7 @@ DATA_FAR32      equ DATA + 64
 DATA_FAR64      equ DATA + 72
 
 MSR_EFER        equ 0xC0000080
+MSR_GS_BASE     equ 0xC0000101
 CR0_LONG        equ 0x80010033          ; PG, WP, NE, ET, MP, PE
 
 section .text
@@ -138,6 +139,11 @@ global HalpProcessorEntry
 align 16
 HalpProcessorEntry:
     mov cr3, rax
+    mov rax, rdi                        ; GS before any C: stack checks read the canary there
+    mov rdx, rdi
+    shr rdx, 32
+    mov ecx, MSR_GS_BASE
+    wrmsr
     mov [rdi + PcStartTime], r13
     xor ebp, ebp                        ; end of the frame-pointer chain
     call KiApplicationProcessorStartup

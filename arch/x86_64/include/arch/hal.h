@@ -14,11 +14,18 @@
 #define ARCH_IST_STACKS 3 /* #DF, NMI, #MC */
 #define ARCH_IST_STACK_SIZE 0x2000ull
 
-/* This processor's descriptor tables and GS; on the boot processor also the IDT, the features and
- * the control registers. First on each processor. */
+/* This processor's descriptor tables; on the boot processor also the IDT and the features. First on
+ * each processor. */
 struct _KI_PROCESSOR;
 VOID ArchInitializeProcessor(struct _KI_PROCESSOR *Processor, PVOID IstStacks[ARCH_IST_STACKS]);
 VOID ArchInitializeBootProcessor(struct _KI_PROCESSOR *Processor, PVOID IstStacks[ARCH_IST_STACKS]);
+/* Notes which processor this is (family, model, stepping, microcode, TSC adjustment), itself; and
+ * logs what Count of them have noted, those unlike the first as warnings. */
+VOID ArchRecordProcessor(ULONG Index, ULONG ApicId);
+VOID ArchReportProcessors(ULONG Count);
+/* The boot processor's control registers, and the entry code fitted to it. After the options, before
+ * memory. */
+VOID ArchProtectBootProcessor(VOID);
 /* An AP's features, checked against the others', and its control registers. */
 VOID ArchInitializeFeatures(VOID);
 /* Replaces the exception stacks of a processor; this one's own, or one that has not started. */
@@ -80,6 +87,10 @@ LONG HalpParkedProcessors(VOID);
  * so that there is no code for it to run. PASSIVE_LEVEL. */
 BOOLEAN HalpStartUnlisted(ULONG ApicId);
 
+/* A random number from the processor; FALSE, and *Value is what it was, if it has none to give.
+ * Any IRQL, once the boot processor's features are known. */
+BOOLEAN ArchReadRandom(PULONG64 Value);
+
 /* ------------------------------------------------------------------ Sending interrupts. */
 
 /* All of these: any IRQL. */
@@ -106,6 +117,12 @@ VOID HalpEndOfInterrupt(VOID);
 VOID HalpInitializeVectors(VOID);
 /* Reads and clears this processor's APIC error status. */
 ULONG HalpReadApicError(VOID);
+
+/* ------------------------------------------------------------------ Machine checks. */
+
+/* Logs and clears the errors that this processor's banks hold: those that raise no exception,
+ * because the hardware has corrected them. Not to be preempted; any IRQL. */
+VOID ArchPollMachineChecks(VOID);
 
 /* ------------------------------------------------------------------ Interrupt lines (GSIs). */
 
@@ -176,6 +193,9 @@ ULONG64 HalpReadCmosTime(VOID);
 /* Reads or writes 1, 2 or 4 bytes, aligned; all ones if there is nothing. Any IRQL. */
 ULONG HalpPciRead(ULONG Bus, ULONG Device, ULONG Function, ULONG Offset, ULONG Size);
 VOID HalpPciWrite(ULONG Bus, ULONG Device, ULONG Function, ULONG Offset, ULONG Size, ULONG Value);
+/* Finds the configuration ports, which need no table and no memory; then the memory window too. Boot
+ * processor, once each, in this order. */
+VOID HalpProbePci(VOID);
 VOID HalpInitializePci(VOID);
 
 /*
@@ -200,6 +220,17 @@ BOOLEAN HalpSerialPresent(ULONG Port);
 VOID HalpSerialWrite(ULONG Port, PCSTR Text, SIZE_T Length);
 VOID HalpInitializeSerial(VOID);
 
+/* Lets a port interrupt when characters come; the next one, or FALSE if there is none. Any IRQL. */
+VOID HalpSerialEnableReceive(ULONG Port);
+BOOLEAN HalpSerialRead(ULONG Port, PUCHAR Byte);
+
+/* The keyboard: looks for it and sets it up, saying what there is, in 4 s at most; FALSE if there is
+ * no controller. PASSIVE_LEVEL. Enabling its interrupt drops what has been typed; FALSE if it takes
+ * no command. The next byte of its scan codes, of set 1, or FALSE if there is none: any IRQL. */
+BOOLEAN HalpStartKeyboard(VOID);
+BOOLEAN HalpEnableKeyboard(VOID);
+BOOLEAN HalpReadKeyboard(PUCHAR Byte);
+
 /* Ends the emulator with that status byte if it has isa-debug-exit; returns if it has not. */
 VOID HalpDebugExit(ULONG Code);
 #define HALP_EXIT_PASSED 0x10
@@ -207,8 +238,24 @@ VOID HalpDebugExit(ULONG Code);
 #define HALP_EXIT_BUGCHECK 0x12
 #define HALP_EXIT_UNSUPPORTED 0x13
 
-VOID HalpReboot(VOID);
-VOID HalpPowerOff(VOID);
+/* Switches the machine off by ACPI's soft-off. Returns only if that failed, after at most 8 s, with
+ * the reason; the obstacle is the part of it that is known beforehand, or NULL. Any IRQL. */
+PCSTR HalpPowerOff(VOID);
+PCSTR HalpPowerOffObstacle(VOID);
+
+/* The reset ladder, in the order of options.h's reset=: a rung's name; why it cannot be tried, or
+ * NULL; trying it, which returns if the machine still runs half a second later. Any IRQL. */
+typedef enum _HALP_RUNG
+{
+    HalpRungAcpi,
+    HalpRungCf9,
+    HalpRungKeyboard,
+    HalpRungFault,
+    HalpRungs
+} HALP_RUNG;
+PCSTR HalpRungName(HALP_RUNG Rung);
+PCSTR HalpRungProblem(HALP_RUNG Rung);
+VOID HalpReset(HALP_RUNG Rung);
 DECLSPEC_NORETURN VOID HalpHalt(VOID);
 
 /* "TCG", "KVM", ... or "bare metal", and the processor's name. */

@@ -124,11 +124,37 @@ INTRINSIC VOID _mm_lfence(VOID)
     __asm__ volatile("lfence" ::: "memory");
 }
 
+/* Writes the cache line of Address back to memory and drops it (SDM 2, CLFLUSH). */
+INTRINSIC VOID _mm_clflush(const VOID *Address)
+{
+    __asm__ volatile("clflush (%0)" ::"r"(Address) : "memory");
+}
+
 INTRINSIC ULONG64 __rdtsc(VOID)
 {
     ULONG Low, High;
     __asm__ volatile("rdtsc" : "=a"(Low), "=d"(High)::"memory");
     return ((ULONG64)High << 32) | Low;
+}
+
+/* 1 if the processor had a random number for *Value, else 0. Only where CPUID says RDRAND. */
+INTRINSIC LONG _rdrand64_step(ULONG64 *Value)
+{
+    UCHAR Had;
+    __asm__ volatile("rdrand %0" : "=r"(*Value), "=@ccc"(Had));
+    return Had;
+}
+
+/* SMAP's override: kernel accesses to user pages are allowed while EFLAGS.AC is set (SDM 3A 4.6).
+ * Only where CPUID says SMAP. */
+INTRINSIC VOID _stac(VOID)
+{
+    __asm__ volatile("stac" ::: "memory", "cc");
+}
+
+INTRINSIC VOID _clac(VOID)
+{
+    __asm__ volatile("clac" ::: "memory", "cc");
 }
 
 INTRINSIC ULONG64 __readmsr(ULONG Register)

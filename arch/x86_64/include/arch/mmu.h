@@ -30,7 +30,8 @@
 #define ARCH_PAGE_WRITE 0x1
 #define ARCH_PAGE_EXECUTE 0x2
 #define ARCH_PAGE_UNCACHED 0x4
-#define ARCH_PAGE_WRITE_COMBINED 0x8
+#define ARCH_PAGE_WRITE_COMBINED 0x8 /* uncached on processors without a PAT */
+#define ARCH_PAGE_USER 0x10 /* only as ArchVisitMappings reports it: nothing is mapped so */
 
 /* The address at which physical memory that is RAM can be read and written. */
 FORCEINLINE PVOID ArchPhysicalToVirtual(ULONG64 Physical)
@@ -55,13 +56,35 @@ BOOLEAN ArchMapPage(PVOID VirtualAddress, ULONG64 Physical, ULONG Protection);
 #define ARCH_NOT_MAPPED 0xFFFFFFFFFFFFFFFFull
 ULONG64 ArchUnmapPage(PVOID VirtualAddress);
 
+/* Gives a mapped 4 KiB page other rights; FALSE if there is none at that address. TLBs may hold the
+ * old rights until each processor has called ArchFlushTlb for it. */
+BOOLEAN ArchProtectPage(PVOID VirtualAddress, ULONG Protection);
+
+/* The page-table entry for an address, present or not; 0 if there is no table for it. */
+ULONG64 ArchReadEntry(PVOID VirtualAddress);
+
+/* FALSE on a processor without the no-execute bit: everything mapped is executable there. */
+BOOLEAN ArchHasNoExecute(VOID);
+
 /* Physical address of any mapped byte, or ARCH_NOT_MAPPED. Any page size. */
 ULONG64 ArchTranslate(PVOID VirtualAddress);
+
+/* How a mapped 4 KiB page is cached: ARCH_PAGE_UNCACHED, ARCH_PAGE_WRITE_COMBINED, or 0 for
+ * write-back, and for what is no such page. */
+ULONG ArchQueryCaching(PVOID VirtualAddress);
 
 /* Drops this processor's TLB entries for PageCount 4 KiB pages. */
 VOID ArchFlushTlb(PVOID VirtualAddress, SIZE_T PageCount);
 
-/* Calls Visit for each leaf mapping until it returns FALSE: for the walk that proves W^X. */
+/* Calls Visit for each leaf mapping of this processor's page tables until it returns FALSE, with
+ * its rights: ARCH_PAGE_WRITE, _EXECUTE, _USER. */
 typedef BOOLEAN ARCH_VISIT_MAPPING(ULONG64 VirtualAddress, ULONG64 Physical, ULONG64 Size,
-                                   BOOLEAN Writable, BOOLEAN Executable, PVOID Context);
+                                   ULONG Rights, PVOID Context);
 VOID ArchVisitMappings(ARCH_VISIT_MAPPING *Visit, PVOID Context);
+
+/* What this processor enforces, read back from its control registers. */
+typedef struct _ARCH_PROTECTIONS
+{
+    BOOLEAN WriteProtect, NoExecute, Smep, Smap, Umip;
+} ARCH_PROTECTIONS, *PARCH_PROTECTIONS;
+VOID ArchQueryProtections(PARCH_PROTECTIONS Protections);

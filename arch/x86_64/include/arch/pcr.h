@@ -31,9 +31,9 @@ typedef struct DECLSPEC_ALIGN(64) _KPCR
     LONG InterruptNesting; /* ... when this goes from 0 to 1; written by trap.asm    */
     ULONG ApicId;
     ULONG64 StartTime;   /* TSC when an AP took its slot, for the boot's timings   */
-    ULONG64 StackCanary; /* GCC's -fstack-protector reads it at gs:40              */
+    ULONG64 StackCanary; /* the running thread's: the switch. Stack checks read gs:40 */
     ARCH_TSS Tss DECLSPEC_ALIGN(16);
     ULONG64 Gdt[ARCH_GDT_ENTRIES] DECLSPEC_ALIGN(16);
 } KPCR, *PKPCR;
 
-C_ASSERT(offsetof(KPCR, StackCanary) == 0x28);
+C_ASSERT(offsetof(KPCR, StackCanary) == 40); /* -mstack-protector-guard-offset */
