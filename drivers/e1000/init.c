@@ -11,7 +11,8 @@
 
 #define E1000_PROOF_SHOTS 3
 #define E1000_PROOF_POLL_US 50
-#define E1000_PROOF_POLLS 400 /* 20 ms for the interrupt that the driver fires itself */
+#define E1000_PROOF_POLLS 400     /* 20 ms for the interrupt that the driver fires itself */
+#define E1000_CONFIRM_POLLS 20000 /* 1 s for those after one that came                    */
 #define E1000_SILENCE_POLLS 10
 #define E1000_DMA_LIMIT MAXULONG /* the card is asked for no address above 4 GiB             */
 
@@ -175,6 +176,9 @@ static BOOLEAN E1000Advances(const ULONG64 *Counter, ULONG64 Value, ULONG Polls)
  * A line that belongs to another device, and is busy, would bring the ISR too, and the ISR would
  * find the cause and seem to prove the line. So each shot comes after a while with all causes
  * masked, and the line counts as ours only if every shot hit and at least one came after silence.
+ *
+ * A card spaces its interrupts, and an emulated one may do so by a thread that has to wait for a
+ * host's CPU: once a shot has hit, the next ones are given time.
  */
 static BOOLEAN E1000ProveLine(PE1000_EXTENSION Extension)
 {
@@ -191,7 +195,8 @@ static BOOLEAN E1000ProveLine(PE1000_EXTENSION Extension)
         Seen = Counters->InterruptsSeen;
         E1000EnableCauses(Extension, E1000_CAUSE_LSC);
         E1000Write(Extension, E1000_ICS, E1000_CAUSE_LSC);
-        if (!E1000Advances(&Counters->InterruptsSeen, Seen, E1000_PROOF_POLLS))
+        if (!E1000Advances(&Counters->InterruptsSeen, Seen,
+                           Shot == 0 ? E1000_PROOF_POLLS : E1000_CONFIRM_POLLS))
         {
             return FALSE;
         }

@@ -143,6 +143,11 @@ BOOLEAN E1000InterruptService(PKINTERRUPT Interrupt, PVOID ServiceContext)
     Causes &= E1000_CAUSE_MASK;
     if (Causes == 0)
     {
+        if (E1000_TWIN_IS(Extension, E1000TwinClaimsAll))
+        {
+            Extension->Counters.IsrClaimed++;
+            return TRUE;
+        }
         return E1000Unclaimed(Extension);
     }
 

@@ -58,6 +58,7 @@ typedef enum _E1000_TWIN
     E1000TwinTrustsRing,   /* believes every length and address that a descriptor says            */
     E1000TwinResetsAtOnce, /* resets the rings as often as something is wrong with them          */
     E1000TwinNoBudget,     /* a DPC goes on for as long as there are frames                      */
+    E1000TwinClaimsAll,    /* the ISR claims whatever comes on its line                          */
     E1000TwinMaximum
 } E1000_TWIN;
 

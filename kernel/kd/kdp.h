@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * kdp.h - the console's reader: from keys and serial characters to commands. scancode.c and line.c
- * keep no state of their own and are tested on the host. docs/console.md.
+ * keep no state of their own and are tested on the host. docs/keyboard.md.
  */
 #pragma once
 
@@ -40,8 +40,8 @@ typedef struct _KDP_LINE
 typedef VOID KDP_ECHO(PCSTR Text);
 
 /* Takes one character. TRUE if it ends the line: Text is terminated, and Length, which is its
- * length, is the caller's to set to 0 for a new one. Backspace and DEL erase, Control-U and Control-C empty the line;
- * a character too many rings the bell. */
+ * length, is the caller's to set to 0 for a new one. Backspace and DEL erase, Control-U and
+ * Control-C empty the line; a character too many rings the bell. */
 BOOLEAN KdpEditLine(PKDP_LINE Line, CHAR Character, KDP_ECHO *Echo);
 
 /* ------------------------------------------------------------------ Commands (commands.c). */

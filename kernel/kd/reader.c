@@ -20,7 +20,7 @@
  *   in KdpServiceSource and KdpTakeByte.
  *
  * FURTHER READING
- *   docs/console.md. arch/x86_64/hal/i8042.c, serial.c.
+ *   docs/keyboard.md. arch/x86_64/hal/i8042.c, serial.c.
  */
 #include <arch/hal.h>
 #include <arch/vectors.h>

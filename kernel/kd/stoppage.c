@@ -58,7 +58,7 @@ static VOID KdpWriteRow(ULONG Row, ULONG Indent, UCHAR Color, PCSTR Format, ...)
 
 static PCSTR KdpLastAdvice(VOID)
 {
-    switch (KiOptions.Exit)
+    switch (KiOptions.Panic != KiExitNone ? KiOptions.Panic : KiOptions.Exit)
     {
     case KiExitReboot:
         return "The machine then restarts by itself.";

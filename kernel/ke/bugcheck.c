@@ -252,19 +252,19 @@ static VOID KiReportOther(PKPRCB Prcb)
 #define VECTOR_DOUBLE_FAULT 8
 #define VECTOR_PAGE_FAULT 14
 
-/* Which stack the trap found, and whether it had run over its end: then the address that faulted
- * is in a guard page. */
+/* Which stack the trap found. A double fault whose address is in a guard page is an overflow: the
+ * first fault could not be delivered there. */
 static VOID KiReportStack(const KTRAP_FRAME *Frame)
 {
     ULONG64 Address = __readcr2();
     KI_STACK_PLACE Place;
 
     if ((Frame->Vector == VECTOR_DOUBLE_FAULT || Frame->Vector == VECTOR_PAGE_FAULT) &&
-        KiFindStack(Address, &Place) && (Address < Place.Base || Address >= Place.End))
+        KiFindStack(Address, &Place) && Address < Place.Base)
     {
-        KiLog(KiLogError, "   %016llx is in the guard page %s the %s stack of CPU %u: %s", Address,
-              Address < Place.Base ? "below" : "above", Place.Kind, Place.Processor,
-              Address < Place.Base ? "stack overflow" : "read or written beyond its top");
+        KiLog(KiLogError, "   %s: %016llx is in the guard page below the %s stack of CPU %u",
+              Frame->Vector == VECTOR_DOUBLE_FAULT ? "stack overflow" : "guard page", Address,
+              Place.Kind, Place.Processor);
     }
     else if (KiFindStack(Frame->Rsp, &Place))
     {

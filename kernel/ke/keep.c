@@ -24,7 +24,7 @@
  *   CLFLUSH of its lines, for a reset may drop the caches instead of writing them back.
  *
  * FURTHER READING
- *   docs/console.md, "The kept log". SDM 2, CLFLUSH; SDM 3A, 9.1 (caches after RESET and INIT).
+ *   docs/keptlog.md. SDM 2, CLFLUSH; SDM 3A, 9.1 (caches after RESET and INIT).
  */
 #include "keep.h"
 
@@ -236,6 +236,10 @@ VOID KiKeepStore(PVOID Bank, ULONG64 Position, ULONG64 Time, ULONG Processor, UC
     PKI_KEEP_SLOT Slot = KiKeepSlot(Bank, Position);
     SIZE_T Length = strlen(Text);
 
+    if (Length != 0 && Text[Length - 1] == '\n') /* DbgPrint's callers end their lines themselves */
+    {
+        Length--;
+    }
     Slot->Stamp = Position + 1;
     Slot->Time = Time;
     Slot->Processor = (USHORT)Processor;

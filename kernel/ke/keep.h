@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * keep.h - the kept log: lines in memory that outlives a warm reset. keep.c is the format, which is
- * tested on the host; keptlog.c uses it. docs/console.md, "The kept log".
+ * tested on the host; keptlog.c uses it. docs/keptlog.md.
  */
 #pragma once
 

@@ -70,8 +70,10 @@ VOID KiOpenKeptLog(PVOID Region)
 
     if (Region == NULL || KiOptions.KeepLines == 0)
     {
+        KiLog(KiLogTrace, "kept log: %s", Region == NULL ? "no place for it" : "off");
         return;
     }
+    KiLog(KiLogTrace, "kept log: at %p", Region);
     for (ULONG Index = 0; Index < 2; Index++)
     {
         PCSTR Problem = KiKeepExamine(Banks[Index], &Info[Index]);

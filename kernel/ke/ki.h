@@ -471,9 +471,9 @@ FORCEINLINE VOID KiLowerIrql(KIRQL NewIrql)
 
 /* ------------------------------------------------------------------ Protections . */
 
-/* On a variable that start-up writes and nobody afterwards: its page becomes read-only. Not for
- * what a late AP may write (mp/start.c). */
-#define KI_RO_AFTER_INIT __attribute__((section(".data.ro_after_init")))
+/* On a variable that start-up writes and nobody afterwards: its page becomes read-only. It begins
+ * as zero. Not for what a late AP may write (mp/start.c). */
+#define KI_RO_AFTER_INIT __attribute__((section(".bss.ro_after_init")))
 
 /* ------------------------------------------------------------------ Options of this boot. */
 extern KI_OPTIONS KiOptions;
@@ -537,7 +537,7 @@ VOID KiSetThreadProcessor(ULONG Processor);
 /* The same for a thread that has not been started. */
 VOID KiBindThread(PKTHREAD Thread, ULONG Processor);
 
-/* ------------------------------------------------------------------ Stack checks (stackcheck.c). */
+/* ------------------------------------------------------------------ Canaries (stackcheck.c). */
 
 /* A new thread's canary: never 0, lowest byte 0. Any IRQL. */
 ULONG64 KiNewStackCanary(VOID);

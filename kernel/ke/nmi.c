@@ -60,9 +60,9 @@ VOID KiReportNmis(PKPRCB Prcb)
     {
         return;
     }
+    Prcb->NmisReported = Count; /* first: the idle loop may be preempted in the middle of this */
+    Prcb->NmiReportTime = Now;
     Name = KiFindSymbol(Prcb->NmiRip, &Offset);
     KiLog(KiLogWarning, "NMI: %llu on this CPU so far; the last came at IRQL %u in %s+0x%llx",
           Count, Prcb->NmiIrql, Name != NULL ? Name : "?", Offset);
-    Prcb->NmisReported = Count;
-    Prcb->NmiReportTime = Now;
 }

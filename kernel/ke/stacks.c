@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stacks.c - whose stack an address is on, for the report of a bug check: with its guard pages, so
- * that an overflow names the stack that was too small. Reads what is constant once a processor runs,
- * and takes no lock.
+ * stacks.c - whose stack an address is on, for the report of a bug check. The guard page below a
+ * stack counts as its own, so that an overflow names the stack that was too small. Reads what is
+ * constant once a processor runs, and takes no lock.
  */
 #include "stacks.h"
 
@@ -11,12 +11,13 @@
 
 static PCSTR const KiIstNames[ARCH_IST_STACKS] = {"double-fault", "NMI", "machine-check"};
 
-/* TRUE if Address lies on that stack or in one of its guard pages. */
+/* TRUE if Address lies on that stack or in the guard page below it. The page above is the next
+ * stack's. */
 static BOOLEAN KiIsOnStack(ULONG64 Address, PVOID Top, SIZE_T Bytes, PKI_STACK_PLACE Place)
 {
     ULONG64 End = (ULONG64)Top, Base = End - Bytes;
 
-    if (Top == NULL || Address < Base - PAGE_SIZE || Address >= End + PAGE_SIZE)
+    if (Top == NULL || Address < Base - PAGE_SIZE || Address >= End)
     {
         return FALSE;
     }

@@ -8,10 +8,10 @@ typedef struct _KI_STACK_PLACE
 {
     PCSTR Kind;      /* "DPC", "thread's", ... */
     ULONG Processor; /* whose stack it is, or on which its thread runs */
-    ULONG64 Base;    /* the stack is Base up to End; guard pages lie below and above */
+    ULONG64 Base;    /* the stack is Base up to End; below it is the guard page */
     ULONG64 End;
 } KI_STACK_PLACE, *PKI_STACK_PLACE;
 
-/* The stack that Address lies on, or next to in a guard page: those of all processors and of the
+/* The stack that Address lies on, or below in its guard page: those of all processors and of the
  * threads that run. FALSE if it is on none of them. Any IRQL. */
 BOOLEAN KiFindStack(ULONG64 Address, PKI_STACK_PLACE Place);

@@ -48,6 +48,8 @@
          "drivers/e1000: rings are reset as often as they are wrong")                              \
     Twin(KiTwinNicNoBudget, "nic-no-budget",                                                       \
          "drivers/e1000: a DPC goes on while there are frames")                                    \
+    Twin(KiTwinNicClaimsAll, "nic-claims-others",                                                  \
+         "drivers/e1000: the ISR claims what comes on its line")                                   \
     Twin(KiTwinUnlinksEarly, "wait-unlinks-early",                                                 \
          "wait.c: a waiter may leave while its object is locked")                                  \
     Twin(KiTwinWaitLooksEarly, "wait-looks-early",                                                 \

@@ -24,7 +24,8 @@ ULONG64 MiManagedPages KI_RO_AFTER_INIT;
 USHORT MiNodeCount KI_RO_AFTER_INIT;
 MI_NODE MiNodes[MI_MAXIMUM_NODES];
 
-static ULONG64 MiDatabasePages KI_RO_AFTER_INIT; /* as MiManagedPages: constant after initialization */
+static ULONG64 MiDatabasePages
+    KI_RO_AFTER_INIT; /* as MiManagedPages: constant after initialization */
 
 PMI_RUN MiFindRun(ULONG64 Frame)
 {

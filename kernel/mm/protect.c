@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * protect.c - the end of start-up: what only start-up writes becomes read-only, and the kernel looks
- * at every mapping it has made.
+ * protect.c - the end of start-up: what only start-up writes becomes read-only, and the kernel
+ * looks at every mapping it has made.
  *
  * PURPOSE
  *   A mapping with one right too many works like any other, until somebody uses that right. So the
@@ -37,7 +37,7 @@
 #include <ki.h>
 #include <twin.h>
 
-extern UCHAR KiImageTextStart[], KiImageTextEnd[];
+extern UCHAR KiImageTextStart[], KiImageTextEnd[], KiImageRodataEnd[];
 extern UCHAR KiImageSealedStart[], KiImageSealedEnd[];
 
 static VOID MiChangeRights(ULONG64 Base, ULONG64 PageCount, ULONG Protection)
@@ -101,6 +101,15 @@ static VOID MiUnprotect(VOID)
     }
 }
 
+/* Text and constants follow one another. */
+static BOOLEAN MiTouchesReadOnly(ULONG64 Physical, ULONG64 Size)
+{
+    ULONG64 First = Physical + MM_IMAGE_BASE, End = First + Size;
+
+    return (First < (ULONG64)KiImageRodataEnd && End > (ULONG64)KiImageTextStart) ||
+           (First < (ULONG64)KiImageSealedEnd && End > (ULONG64)KiImageSealedStart);
+}
+
 /* What is wrong with a mapping; 0: nothing. */
 static ULONG MiJudgeMapping(ULONG64 Va, ULONG64 Physical, ULONG64 Size, ULONG Rights)
 {
@@ -122,8 +131,7 @@ static ULONG MiJudgeMapping(ULONG64 Va, ULONG64 Physical, ULONG64 Size, ULONG Ri
     {
         return MI_MAPPING_USER;
     }
-    if ((Rights & ARCH_PAGE_WRITE) && Physical < (ULONG64)KiImageSealedEnd - MM_IMAGE_BASE &&
-        Physical + Size > (ULONG64)KiImageTextStart - MM_IMAGE_BASE)
+    if ((Rights & ARCH_PAGE_WRITE) && MiTouchesReadOnly(Physical, Size))
     {
         return MI_MAPPING_WRITES_IMAGE;
     }

@@ -12,6 +12,7 @@ that the host writes and the guest writes back, once the page holds the answer: 
 guessing.
 """
 import contextlib
+import dataclasses
 import os
 import re
 import shlex
@@ -44,7 +45,7 @@ class Scenario:
 
 
 def scenario(name, test='outside/busy', append='', extra='', serial=('file:LOG', 'file:RESULTS'),
-             before=None):
+             before=None, net='user'):
     """Makes a function a scenario. test: what the guest runs meanwhile, '' for nothing; append:
     more kernel options; extra: more QEMU arguments; serial: COM1 and COM2 as -serial takes them.
     In both LOG and RESULTS stand for the files of those names, PRIVATE for a directory with a short
@@ -157,6 +158,11 @@ class Guest:
                     self.process.wait()
         for name in ('test.iso', 'OVMF_VARS.fd'):
             (self.directory / name).unlink(missing_ok=True)
+
+    def again(self):
+        """Another guest of the same kind, which is not running yet; its files follow ours."""
+        return Guest(dataclasses.replace(self.machine), self.what, self.directory / 'again',
+                     self.timeout, self.out)
 
     def ended(self):
         """True once QEMU has gone."""

@@ -107,6 +107,9 @@ ULONG64 ArchTranslate(PVOID VirtualAddress)
     return Entry->Mapped ? Entry->Physical + BYTE_OFFSET(VirtualAddress) : ARCH_NOT_MAPPED;
 }
 
+/* No broken twin. */
+KI_TWIN_ID KiSelectedTwin;
+
 VOID KiFlushTlbRange(PVOID VirtualAddress, SIZE_T PageCount)
 {
     HOST_REQUIRE(HostHeldCount == 0 && HostIrql <= DISPATCH_LEVEL);

@@ -62,6 +62,10 @@ static VOID AssertDefaults(VOID)
     assert_int_equal(Options.Trace, KiSwitchDefault);
     assert_int_equal(Options.X2Apic, KiSwitchDefault);
     assert_false(Options.TscUnstable);
+    assert_int_equal(Options.KeepLines, 100);
+    assert_int_equal(Options.Panic, KiExitNone);
+    assert_int_equal(Options.PanicSeconds, 0);
+    assert_int_equal(Options.FirstRung, 0);
     assert_int_equal(Options.Nic, KiNicAny);
     assert_string_equal(Options.NicName, "");
     assert_int_equal(Options.NicGsi, KI_NIC_GSI_UNKNOWN);
@@ -88,7 +92,7 @@ static void EveryOptionIsTaken(void **State)
         Parse("numproc=4 test=dpc/*,irql/* bench=* seed=0x1f exit=debug log=trace\t"
               "console=fb verifier=std,pool trace=on nic=e1000e nic.gsi=16 "
               "ip=192.168.1.200/16 wc=off x2apic=off tsc=unstable fault=dpc-lost budget=2000 "
-              "idle=10 nmi=panic"),
+              "idle=10 keep=7 panic=reboot,5 reset=8042 nmi=panic"),
         0);
     assert_int_equal(Options.NumberOfProcessors, 4);
     assert_string_equal(Options.Test, "dpc/*,irql/*");
@@ -111,6 +115,10 @@ static void EveryOptionIsTaken(void **State)
     assert_int_equal(Options.IpPrefixLength, 16);
     assert_int_equal(Options.X2Apic, KiSwitchOff);
     assert_true(Options.TscUnstable);
+    assert_int_equal(Options.KeepLines, 7);
+    assert_int_equal(Options.Panic, KiExitReboot);
+    assert_int_equal(Options.PanicSeconds, 5);
+    assert_int_equal(Options.FirstRung, 2);
     assert_string_equal(Options.Fault, "dpc-lost");
 }
 
@@ -142,6 +150,17 @@ static void EveryWordIsKnown(void **State)
     assert_int_equal(Options.X2Apic, KiSwitchOn);
     assert_int_equal(Options.LockHalt, KiSwitchOff);
     assert_int_equal(Options.Console, KI_CONSOLE_SERIAL | KI_CONSOLE_FRAMEBUFFER);
+    assert_int_equal(Parse("keep=off panic=halt reset=fault"), 0);
+    assert_int_equal(Options.KeepLines, 0);
+    assert_int_equal(Options.Panic, KiExitHalt);
+    assert_int_equal(Options.FirstRung, 3);
+    assert_int_equal(Parse("keep=on panic=reboot"), 0);
+    assert_int_equal(Options.KeepLines, 100);
+    assert_int_equal(Options.Panic, KiExitReboot);
+    assert_int_equal(Options.PanicSeconds, 30);
+    assert_int_equal(Parse("panic=0 keep=500"), 0);
+    assert_int_equal(Options.Panic, KiExitReboot);
+    assert_int_equal(Options.PanicSeconds, 0);
     assert_int_equal(Parse("console=serial"), 0);
     assert_int_equal(Options.Console, KI_CONSOLE_SERIAL);
     assert_int_equal(Parse("console=none"), 0);
@@ -219,6 +238,8 @@ static void BadValuesAreRefused(void **State)
                  "exit=debugger exit=DEBUG log= log=4 "
                  "console console= console=serial, console=,fb console=vga console=serialfb "
                  "console=none,fb console=fb,none wc wc=1 "
+                 "keep keep= keep=0 keep=501 keep=yes panic panic= panic=reboot, panic=3601 "
+                 "panic=halt,3 panic=reboot,x panic=-1 reset reset= reset=kbd "
                  "trace trace= trace=yes nmi= nmi=stop x2apic=1 lockhalt=1 tsc tsc= test= bench= "
                  "verifier= fault= "
                  "nic nic= nic=e100 nic=e1000e1 nic.gsi= nic.gsi=-1 ip ip= ip=1.2.3.4 ip=1.2.3.4/ "

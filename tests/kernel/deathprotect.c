@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * deathprotect.c - what the protections stop, in both builds: a bug check each (docs/protections.md).
- * The report of an overflow names the stack and the thread. See death.c.
+ * deathprotect.c - what the protections stop, in both builds: a bug check each. The report of an
+ * overflow names the stack and the thread. docs/protections.md; see death.c.
  */
 #include "protectkit.h"
 

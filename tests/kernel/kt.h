@@ -131,5 +131,6 @@ ULONG64 KtRandom(PKT_RANDOM Random);
 VOID KtExpectBugCheck(ULONG Code, ULONG_PTR Parameter1, VOID (*Routine)(PVOID Context),
                       PVOID Context);
 #else
-#define KtExpectBugCheck(Code, Parameter1, Routine, Context) ((void)(Routine), (void)(Context))
+#define KtExpectBugCheck(Code, Parameter1, Routine, Context)                                       \
+    ((void)(Parameter1), (void)(Routine), (void)(Context))
 #endif

@@ -18,16 +18,15 @@ typedef struct _MAPPINGS
     ULONG64 Low; /* mappings in the lower half: there is no identity map */
 } MAPPINGS;
 
-static BOOLEAN VisitMapping(ULONG64 VirtualAddress, ULONG64 Physical, ULONG64 Size,
-                            ULONG Rights, PVOID Context)
+static BOOLEAN VisitMapping(ULONG64 VirtualAddress, ULONG64 Physical, ULONG64 Size, ULONG Rights,
+                            PVOID Context)
 {
     MAPPINGS *Mappings = Context;
 
     Mappings->Count++;
     Mappings->Low += VirtualAddress < MM_PHYSICAL_MAP_BASE;
     KT_CHECK(!((Rights & ARCH_PAGE_WRITE) && (Rights & ARCH_PAGE_EXECUTE)) || !ArchHasNoExecute(),
-             "%llx (%llx, %llx bytes) is writable and executable",
-             VirtualAddress, Physical, Size);
+             "%llx (%llx, %llx bytes) is writable and executable", VirtualAddress, Physical, Size);
     return TRUE;
 }
 

@@ -205,7 +205,7 @@ E1000_TWIN KtNicTwin(VOID)
         {KiTwinNicNoLock, E1000TwinNoLock},     {KiTwinNicNoRaise, E1000TwinNoRaise},
         {KiTwinNicBlind, E1000TwinBlindWatch},  {KiTwinNicAllOnes, E1000TwinAllOnesOurs},
         {KiTwinNicTrusts, E1000TwinTrustsRing}, {KiTwinNicResets, E1000TwinResetsAtOnce},
-        {KiTwinNicNoBudget, E1000TwinNoBudget},
+        {KiTwinNicNoBudget, E1000TwinNoBudget}, {KiTwinNicClaimsAll, E1000TwinClaimsAll},
     };
 
     for (ULONG Index = 0; Index < RTL_NUMBER_OF(Twins); Index++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * protect.c - each protection is violated, on each processor where that can matter, and must answer
- * with its bug check; docs/protections.md has the table. Checked builds come back from the bug check
+ * with its bug check; docs/protections.md has the table. Checked builds come back from it
  * (expect.h); what both builds do is in deathprotect.c.
  */
 #include "protectkit.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * protectstacks.c - stacks: a guard page on either side of each, exceptions that need no good stack,
- * and canaries. See protect.c.
+ * protectstacks.c - stacks: a guard page on either side of each, exceptions that need no good
+ * stack, and canaries. See protect.c.
  */
 #include "protectkit.h"
 

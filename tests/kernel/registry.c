@@ -79,9 +79,9 @@
     Suite(KtDeathWatchdogSuite)                                                                    \
     Suite(KtDeathObjectSuite)                                                                      \
     Suite(KtDeathExtendedStateSuite)                                                               \
+    Suite(KtDeathProtectSuite)                                                                     \
     Suite(KtScreenPageSuite)                                                                       \
-    Suite(KtDeathScreenSuite)                                                                      \
-    Suite(KtDeathProtectSuite)
+    Suite(KtDeathScreenSuite)
 
 /* clang-format on */
 

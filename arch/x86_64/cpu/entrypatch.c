@@ -2,11 +2,12 @@
 /*
  * entrypatch.c - the entry code's flags: EFLAGS.AC and DF are clear in every handler.
  *
- * An interrupt gate leaves both as they were. With AC set, SMAP does not hold (SDM 3A 4.6), and code
- * that an access to a user page was interrupted in must not lend that right to its interrupt. CLAC
- * clears it, but is no instruction where there is no SMAP; so trap.asm has a three-byte NOP in each
- * such place, listed in a section of its own, and where there is SMAP start-up writes CLAC over it,
- * on the loader's maps: the kernel's own let nobody write text. DF is cleared by CLD, everywhere.
+ * An interrupt gate leaves both as they were. With AC set, SMAP does not hold (SDM 3A 4.6), and
+ * code that is interrupted while it reaches a user page must not lend that right to the handler.
+ * CLAC clears AC, but is no instruction where there is no SMAP; so trap.asm has a three-byte NOP in
+ * each such place, listed in a section of its own, and where there is SMAP start-up writes CLAC
+ * over it, on the loader's maps: the kernel's own let nobody write text. DF is cleared by CLD,
+ * everywhere.
  */
 #include "cpu.h"
 

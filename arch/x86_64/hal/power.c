@@ -49,7 +49,7 @@ typedef struct _HALP_PM1
 
 /* Set by HalpPreparePowerOff; constant afterwards. */
 static HALP_PM1 HalpPm1[2] KI_RO_AFTER_INIT;
-static PCSTR HalpPowerOffProblem KI_RO_AFTER_INIT = "no FADT";
+static PCSTR HalpPowerOffProblem = "no FADT";
 
 /* Makes a register usable; what is wrong with it, or NULL. */
 static PCSTR HalpPreparePm1(PHALP_PM1 Pm1, const HALP_ACPI_REGISTER *Register)

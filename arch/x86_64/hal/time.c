@@ -26,7 +26,7 @@
 #define DELAY_PORT 0x80 /* POST code port: a write takes about a microsecond on an ISA bus */
 
 ULONG64 HalpCounterFrequency KI_RO_AFTER_INIT;
-PCSTR HalpCounterName KI_RO_AFTER_INIT = "none";
+PCSTR HalpCounterName KI_RO_AFTER_INIT;
 ULONG64 HalpCounterKeepAlive KI_RO_AFTER_INIT;
 
 static HALP_REFERENCE HalpReferences[HALP_MAXIMUM_REFERENCES] KI_RO_AFTER_INIT;

@@ -18,7 +18,7 @@ ULONG64 ArchKernelCr3 KI_RO_AFTER_INIT;
 /* MM_PHYSICAL_MAP_BASE once that map is live, 0 on the temporary maps. */
 static ULONG64 ArchTableWindow KI_RO_AFTER_INIT;
 
-static ARCH_PAGE_TABLE_ALLOCATOR *ArchAllocateTable KI_RO_AFTER_INIT = ArchAllocateBootPage;
+static ARCH_PAGE_TABLE_ALLOCATOR *ArchAllocateTable KI_RO_AFTER_INIT; /* NULL: early boot's */
 
 VOID ArchSetPageTableAllocator(ARCH_PAGE_TABLE_ALLOCATOR *Allocator)
 {
@@ -42,7 +42,7 @@ FORCEINLINE ULONG ArchTableIndex(ULONG64 Va, ULONG Level)
 
 ULONG64 ArchNewTable(VOID)
 {
-    ULONG64 Physical = ArchAllocateTable();
+    ULONG64 Physical = ArchAllocateTable != NULL ? ArchAllocateTable() : ArchAllocateBootPage();
 
     if (Physical != 0)
     {

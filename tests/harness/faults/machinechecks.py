@@ -9,10 +9,10 @@ MISC, ADDRESS, CORRUPT = 1 << 59, 1 << 58, 1 << 57
 IN_PROGRESS, RESTARTABLE = 4, 1
 
 
-def inject(guest, cpu, bank, status, globally, address, misc):
-    """Has CPU report that error; what QEMU objects to is a Failure."""
-    said = guest.monitor.human('mce %d %d %#x %#x %#x %#x'
-                               % (cpu, bank, status, globally, address, misc))
+def inject(guest, cpu, bank, status, globally, address, misc, broadcast=''):
+    """Has CPU report that error, or with '-b' all of them; what QEMU objects to is a Failure."""
+    said = guest.monitor.human('mce %s %d %d %#x %#x %#x %#x'
+                               % (broadcast, cpu, bank, status, globally, address, misc))
     if said.strip():
         raise outside.Failure('QEMU: ' + said.strip())
 
@@ -29,6 +29,14 @@ def fatal(guest, out):
                'the parameters are bank, record and the halves of the status')
     stopped = all('CPU %d IRQL' % cpu in guest.log() for cpu in range(4))
     out.result(stopped and 'did not stop' not in guest.log(), 'all CPUs have stopped')
+
+
+@outside.scenario('machine-check-all')
+def everywhere(guest, out):
+    """Row 17: an uncorrected error that all CPUs see at once, as Intel's do: one report."""
+    guest.counters()
+    inject(guest, 1, 4, VALID | UNCORRECTED | ENABLED | 0x7, IN_PROGRESS, 0, 0, '-b')
+    guest.bugcheck(MACHINE_CHECK_EXCEPTION, r'machine check: fatal: CPU \d bank')
 
 
 @outside.scenario('corrected-error')

@@ -97,7 +97,7 @@ class Nic:
     def good(self, count=100):
         """True if so many pings all come back, as they should."""
         self.drain()
-        tally = ping.ping(self.peer, count, window=8, timeout=5)
+        tally = ping.ping(self.peer, count, window=8, timeout=self.guest.timeout)
         for complaint in tally.complaints[:5]:
             self.guest.out.comment(complaint)
         return tally.good()
@@ -444,3 +444,55 @@ def unplug(guest, out):
     guest.monitor.wait_event('DEVICE_DELETED')
     out.comment('STATUS reads as %08x' % nic.probe.read(nic.base + STATUS))
     gone(guest, nic, before, out)
+
+
+# -------------------------------------------------------------------- Row 30.
+
+EDU = '-device edu,addr=7'              # on i440fx the same line as the card's slot, 3
+
+
+RAISE, ACKNOWLEDGE, RINGS = 0x60, 0x64, 40
+
+
+@outside.scenario('nic-shared-line', net='peer', extra=EDU)
+def shared(guest, out):
+    """Row 30: another device on the card's line: each ISR claims its own; when that device never
+    lets go, the line is masked, and the watch finds the card's frames."""
+    nic, desk = Nic(guest), guest.desk()
+    edu = nic.find(0x1234, 0x11E8)['regions'][0]['address']
+    before, (gsi, vector, _, claims) = nic.counters(), desk.edus()[0]
+    out.result(gsi == before['nic.gsi'], 'nic/line-is-shared')
+    for number in range(RINGS):
+        for sequence in range(4):
+            nic.peer.send(nic.peer.request(sequence, 56))
+        nic.probe.write(edu + RAISE, 1)
+        guest.wait(lambda n=number: desk.edus()[0][3] > claims + n, 'ring %d is claimed' % number)
+    out.result(desk.edus()[0][3] == claims + RINGS, 'nic/other-device-served')
+    out.result(nic.answers() is not None and nic.good(), 'nic/pings-served')
+    now = nic.counters()
+    out.result(now['nic.isr_unclaimed'] > before['nic.isr_unclaimed'], 'nic/leaves-others-alone')
+    out.result(now['nic.lost'] == 0, 'nic/none-lost')
+    out.comment('vector %02x: the card claimed %d, left %d' % (
+        vector, now['nic.isr_claimed'], now['nic.isr_unclaimed']))
+
+    desk.wish(desk.NOTHING, desk.DEAF)
+    nic.probe.write(edu + RAISE, 1)
+    guest.wait_log('interrupt storm: GSI %d .*line masked' % gsi)
+    guest.wait_progress()
+    out.result(nic.answers(LATE) is not None, 'nic/masked-line-survived')
+    nic.probe.write(edu + ACKNOWLEDGE, 1)
+    out.result(nic.answers(LATE) is not None and nic.good(), 'nic/neighbour-gone')
+    finish(guest, nic, out)
+
+
+@outside.scenario('nic-claims-others', net='peer', extra=EDU)
+def greedy(guest, out):
+    """The twin that claims every interrupt on its line: the storm guard believes it is served."""
+    nic, desk = Nic(guest), guest.desk()
+    desk.wish(desk.NOTHING, desk.DEAF)
+    nic.probe.write(nic.find(0x1234, 0x11E8)['regions'][0]['address'] + RAISE, 1)
+    with contextlib.suppress(outside.Failure):
+        guest.wait_log('interrupt storm', SOON)
+        caught(guest, out, 'nic/storm-goes-on', False)
+        return
+    caught(guest, out, 'nic/storm-goes-on', True)

@@ -19,13 +19,13 @@
 struct _KI_PROCESSOR;
 VOID ArchInitializeProcessor(struct _KI_PROCESSOR *Processor, PVOID IstStacks[ARCH_IST_STACKS]);
 VOID ArchInitializeBootProcessor(struct _KI_PROCESSOR *Processor, PVOID IstStacks[ARCH_IST_STACKS]);
+/* The boot processor's control registers, and the entry code fitted to it. After the options,
+ * before memory. */
+VOID ArchProtectBootProcessor(VOID);
 /* Notes which processor this is (family, model, stepping, microcode, TSC adjustment), itself; and
  * logs what Count of them have noted, those unlike the first as warnings. */
 VOID ArchRecordProcessor(ULONG Index, ULONG ApicId);
 VOID ArchReportProcessors(ULONG Count);
-/* The boot processor's control registers, and the entry code fitted to it. After the options, before
- * memory. */
-VOID ArchProtectBootProcessor(VOID);
 /* An AP's features, checked against the others', and its control registers. */
 VOID ArchInitializeFeatures(VOID);
 /* Replaces the exception stacks of a processor; this one's own, or one that has not started. */
@@ -224,9 +224,9 @@ VOID HalpInitializeSerial(VOID);
 VOID HalpSerialEnableReceive(ULONG Port);
 BOOLEAN HalpSerialRead(ULONG Port, PUCHAR Byte);
 
-/* The keyboard: looks for it and sets it up, saying what there is, in 4 s at most; FALSE if there is
- * no controller. PASSIVE_LEVEL. Enabling its interrupt drops what has been typed; FALSE if it takes
- * no command. The next byte of its scan codes, of set 1, or FALSE if there is none: any IRQL. */
+/* The keyboard: looks for it and sets it up, saying what there is, in 4 s at most; FALSE if there
+ * is no controller. PASSIVE_LEVEL. Enabling its interrupt drops what has been typed; FALSE if it
+ * takes no command. The next byte of its scan codes (set 1), or FALSE: any IRQL. */
 BOOLEAN HalpStartKeyboard(VOID);
 BOOLEAN HalpEnableKeyboard(VOID);
 BOOLEAN HalpReadKeyboard(PUCHAR Byte);
