@@ -110,6 +110,9 @@ ULONG64 ArchTranslate(PVOID VirtualAddress)
 /* No broken twin. */
 KI_TWIN_ID KiSelectedTwin;
 
+/* Memory is not poisoned. */
+KI_OPTIONS KiOptions;
+
 VOID KiFlushTlbRange(PVOID VirtualAddress, SIZE_T PageCount)
 {
     HOST_REQUIRE(HostHeldCount == 0 && HostIrql <= DISPATCH_LEVEL);
