@@ -88,7 +88,8 @@ def acpitable():
     tables += [(1, fadt(revision)) for revision in (1, 3, 5)] + [(2, HPET), (3, MCFG), (4, DMAR)]
     nmis = struct.pack('<BBBHB', 4, 6, 255, 0, 1) + struct.pack('<BBHIB3s', 10, 12, 5, 1, 0, b'')
     nmis += struct.pack('<BBHI', 3, 8, 13, 2) + struct.pack('<BBHQ', 5, 12, 0, 1 << 33)
-    tables.append((0, table(b'APIC', struct.pack('<II', fixtures.LOCAL_APIC, 0) + nmis + b'\x7f\2')))
+    start = struct.pack('<II', fixtures.LOCAL_APIC, 0)
+    tables.append((0, table(b'APIC', start + nmis + b'\x7f\2')))
     for reader, one in tables:
         if len(one) < 3000:
             yield bytes([reader]) + one

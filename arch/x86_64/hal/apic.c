@@ -221,8 +221,8 @@ static VOID HalpChooseApicMode(ULONG64 ApicBase)
     }
     if (LeftOn && KiOptions.X2Apic == KiSwitchOff)
     {
-        /* It stays on even if it is not locked: the other processors are in it too, and INIT does
-         * not take them out of it. */
+        /* It stays on even if it is not locked: the other processors may be in it too, and INIT
+         * need not take them out of it. */
         KiLog(KiLogWarning, "APIC: x2APIC stays on: firmware left it on%s",
               HalpIsX2ApicLocked() ? " and locked it" : "");
     }
@@ -274,8 +274,8 @@ static VOID HalpProgramLocalPins(VOID)
 }
 
 /* Brings this processor's APIC into the mode that all use, from whichever firmware left it in: INIT
- * keeps x2APIC on an AP, or does not. From x2APIC the way to xAPIC leads through "disabled", and the
- * way to x2APIC through xAPIC (SDM 3A 11.12.5.1). */
+ * keeps x2APIC on an AP, or does not. From x2APIC the way to xAPIC leads through "disabled", and
+ * the way to x2APIC through xAPIC (SDM 3A 11.12.5.1). */
 static VOID HalpEnterApicMode(ULONG64 ApicBase)
 {
     ULONG64 Rest = ApicBase & ~(APIC_BASE_ENABLE | APIC_BASE_EXTD);

@@ -193,8 +193,8 @@ ULONG64 HalpReadCmosTime(VOID);
 /* Reads or writes 1, 2 or 4 bytes, aligned; all ones if there is nothing. Any IRQL. */
 ULONG HalpPciRead(ULONG Bus, ULONG Device, ULONG Function, ULONG Offset, ULONG Size);
 VOID HalpPciWrite(ULONG Bus, ULONG Device, ULONG Function, ULONG Offset, ULONG Size, ULONG Value);
-/* Finds the configuration ports, which need no table and no memory; then the memory window too. Boot
- * processor, once each, in this order. */
+/* Finds the configuration ports, which need no table and no memory; then the memory window too.
+ * Boot processor, once each, in this order. */
 VOID HalpProbePci(VOID);
 VOID HalpInitializePci(VOID);
 
