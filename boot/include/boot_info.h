@@ -74,7 +74,7 @@ typedef struct _BOOT_INFO
     ULONG RangeCount;
     BOOT_MEMORY_RANGE Ranges[BOOT_MAXIMUM_RANGES];
     BOOLEAN UnusableDropped; /* an unusable range did not fit: no later usable one is believed */
-    ULONG RangesDropped; /* ranges that did not fit: reported, their memory unused */
+    ULONG RangesDropped;     /* ranges that did not fit: reported, their memory unused */
     ULONG ModuleCount;
     BOOT_MODULE Modules[BOOT_MAXIMUM_MODULES];
     ULONG ModulesDropped;

@@ -11,9 +11,9 @@
  *   One run is: take the state area; work the rings under RingLock; finish. A run processes at most
  *   E1000_RX_BUDGET frames. If it used the budget up it queues itself again, so that other DPCs of
  *   this processor get their turn between; otherwise it unmasks the receive causes. DPCs come
- *   before threads, so a wire that is never silent could keep the threads of a processor out for good:
- *   after E1000_RX_FULL_RUNS full budgets in a row the next run is left to the timer, a millisecond
- *   later. What does not fit the ring meanwhile is the card's to drop and to count.
+ *   before threads, so a wire that is never silent could keep the threads of a processor out for
+ *   good: after E1000_RX_FULL_RUNS full budgets in a row the next run is left to the timer, a
+ *   millisecond later. What does not fit the ring meanwhile is the card's to drop and to count.
  *
  *   The device's receive interrupt and this DPC hand the baton to each other:
  *
@@ -25,8 +25,9 @@
  *
  *   "Masked" always has a DPC queued or running, or the timer set for one, so reception cannot
  *   stall: the ISR queues one after masking, and a run ends in one of the three ways above.
- *   A frame that arrives after the run found the ring empty and before it unmasks has set its cause in ICR already; unmasking raises
- *   the line at once. That closes the classic gap without a second look at the ring.
+ *   A frame that arrives after the run found the ring empty and before it unmasks has set its cause
+ *   in ICR already; unmasking raises the line at once. That closes the classic gap without a second
+ *   look at the ring.
  *
  *   Two runs at the same time are normal. A DPC is out of its queue before it runs, so an interrupt
  *   that arrives meanwhile (a link change, say) queues it again, on another processor if that is
