@@ -83,6 +83,9 @@ VOID KdpFlushScreen(VOID)
     KdpDrawnAt = KeQueryInterruptTime();
 }
 
+/* The last that was put is a line, whose end has not been put: what comes next begins a row. */
+static BOOLEAN KdpOwesRow;
+
 VOID KdpPutLine(KI_LOG_LEVEL Level, PCSTR Line, SIZE_T Length, SIZE_T PrefixLength)
 {
     static const UCHAR Colors[] = {
@@ -105,6 +108,7 @@ VOID KdpPutLine(KI_LOG_LEVEL Level, PCSTR Line, SIZE_T Length, SIZE_T PrefixLeng
         Length--;
     }
     PrefixLength = PrefixLength < Length ? PrefixLength : Length;
+    KdpOwesRow = TRUE;
     KdpPutText(&KdpGrid, PREFIX_COLOR, Line, PrefixLength);
     KdpPutText(&KdpGrid, Colors[Level], Line + PrefixLength, Length - PrefixLength);
     if (KeQueryInterruptTime() - KdpDrawnAt >= DRAW_INTERVAL)
@@ -117,6 +121,11 @@ VOID KdpPutRaw(PCSTR Text, SIZE_T Length)
 {
     if (KdpHaveScreen && !KdpStopped)
     {
+        if (KdpOwesRow && KdpGrid.Column != 0)
+        {
+            KdpPutText(&KdpGrid, TEXT_COLOR, "\n", 1);
+        }
+        KdpOwesRow = FALSE;
         KdpPutText(&KdpGrid, TEXT_COLOR, Text, Length);
     }
 }

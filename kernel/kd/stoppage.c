@@ -56,16 +56,20 @@ static VOID KdpWriteRow(ULONG Row, ULONG Indent, UCHAR Color, PCSTR Format, ...)
     KdpPutText(KdpPage, Color, Text, Length < Room ? Length : Room);
 }
 
-static PCSTR KdpLastAdvice(VOID)
+static VOID KdpWriteLastAdvice(ULONG Row)
 {
     switch (KiOptions.Panic != KiExitNone ? KiOptions.Panic : KiOptions.Exit)
     {
     case KiExitReboot:
-        return "The machine then restarts by itself.";
+        KdpWriteRow(Row, MARGIN, PAGE_COLOR, "The machine then restarts by itself, after %u s.",
+                    KiOptions.Panic != KiExitNone ? KiOptions.PanicSeconds : 0);
+        break;
     case KiExitPowerOff:
-        return "The machine then switches itself off.";
+        KdpWriteRow(Row, MARGIN, PAGE_COLOR, "The machine then switches itself off.");
+        break;
     default:
-        return "Then switch the machine off and on again.";
+        KdpWriteRow(Row, MARGIN, PAGE_COLOR, "Then switch the machine off and on again.");
+        break;
     }
 }
 
@@ -84,7 +88,7 @@ static VOID KdpWriteAdvice(VOID)
                 "What to do: take a photograph of this screen, or note the STOP line.");
     KdpWriteRow(Row + 1, MARGIN, PAGE_COLOR, "%sdocs/testing.md explains it.",
                 Serial ? "The full report is on the first serial port; " : "");
-    KdpWriteRow(Row + 2, MARGIN, PAGE_COLOR, "%s", KdpLastAdvice());
+    KdpWriteLastAdvice(Row + 2);
 }
 
 VOID KdpBeginStopPage(const KI_STOP *Stop)

@@ -45,6 +45,9 @@ static volatile LONG KiBugCheckOwner = NOBODY;
 /* Set by the owner when the report has begun. */
 static BOOLEAN KiReporting;
 
+/* What the owner reports, while he draws its page's first part. */
+static const KI_STOP *KiStopOnScreen;
+
 /* Set by the owner when the report has failed. */
 static BOOLEAN KiReportFailed;
 
@@ -311,9 +314,20 @@ static VOID KiReport(const KI_STOP *Stop)
           Parameters[1], Parameters[2], Parameters[3]);
 }
 
-/* The report itself has led here. What says so may fail in turn: once. */
+/* The report itself has led here. What says so may fail in turn: once. If it was the screen, the
+ * report goes on without. */
 static DECLSPEC_NORETURN VOID KiFailReport(VOID)
 {
+    const KI_STOP *Stop = KiStopOnScreen;
+
+    if (Stop != NULL)
+    {
+        KiStopOnScreen = NULL;
+        KiLogEmergency();
+        KiLog(KiLogError, "screen: the bug check's page could not be drawn");
+        KiReport(Stop);
+        KiExit(HALP_EXIT_BUGCHECK);
+    }
     if (!KiReportFailed)
     {
         KiReportFailed = TRUE;
@@ -351,7 +365,9 @@ VOID KiBugCheckFrame(ULONG Code, ULONG_PTR Parameter1, ULONG_PTR Parameter2, ULO
     KiReporting = TRUE;
     KiFreezeOthers(Stop.Prcb->Index);
     KiAwaitFrozen(Stop.Prcb->Index);
+    KiStopOnScreen = &Stop;
     KdpBeginStopPage(&Stop);
+    KiStopOnScreen = NULL;
     KiLogEmergency();
     KiReport(&Stop);
     KdpFinishStopPage(&Stop);

@@ -93,7 +93,7 @@ VOID KiSatisfyWait(PDISPATCHER_HEADER Header, PKTHREAD Thread)
 
 /* With wait-all waiters the order of locks is another one; what came between the two is what would
  * have come before. */
-VOID KiBeginSignalAtDpcLevel(PKI_SIGNAL Signal, PDISPATCHER_HEADER Header)
+FORCEINLINE VOID KiLockForSignal(PKI_SIGNAL Signal, PDISPATCHER_HEADER Header)
 {
     Signal->Header = Header;
     Signal->WaitAllLocked = FALSE;
@@ -108,10 +108,15 @@ VOID KiBeginSignalAtDpcLevel(PKI_SIGNAL Signal, PDISPATCHER_HEADER Header)
     }
 }
 
+VOID KiBeginSignalAtDpcLevel(PKI_SIGNAL Signal, PDISPATCHER_HEADER Header)
+{
+    KiLockForSignal(Signal, Header);
+}
+
 VOID KiBeginSignal(PKI_SIGNAL Signal, PDISPATCHER_HEADER Header)
 {
     Signal->OldIrql = KiRaiseIrqlToDpcLevel();
-    KiBeginSignalAtDpcLevel(Signal, Header);
+    KiLockForSignal(Signal, Header);
 }
 
 LONG KiDecideWait(PKTHREAD Thread, LONG Outcome)
@@ -218,7 +223,7 @@ VOID KiUnwaitList(PLIST_ENTRY Threads, KPRIORITY Increment)
     }
 }
 
-VOID KiEndSignalAtDpcLevel(PKI_SIGNAL Signal, KPRIORITY Increment)
+FORCEINLINE VOID KiUnlockAndReady(PKI_SIGNAL Signal, KPRIORITY Increment)
 {
     KiReleaseSpinLock(&Signal->Header->Lock);
     if (Signal->WaitAllLocked)
@@ -228,9 +233,14 @@ VOID KiEndSignalAtDpcLevel(PKI_SIGNAL Signal, KPRIORITY Increment)
     KiUnwaitList(&Signal->Released, Increment);
 }
 
+VOID KiEndSignalAtDpcLevel(PKI_SIGNAL Signal, KPRIORITY Increment)
+{
+    KiUnlockAndReady(Signal, Increment);
+}
+
 VOID KiEndSignal(PKI_SIGNAL Signal, KPRIORITY Increment, BOOLEAN Wait)
 {
-    KiEndSignalAtDpcLevel(Signal, Increment);
+    KiUnlockAndReady(Signal, Increment);
     if (Wait)
     {
         PKTHREAD Thread = KeGetCurrentThread();
@@ -542,7 +552,7 @@ static NTSTATUS KiWaitForAny(PKTHREAD Thread, ULONG Count, PVOID Object[], PLARG
 NTSTATUS KeWaitForSingleObject(PVOID Object, KWAIT_REASON WaitReason, KPROCESSOR_MODE WaitMode,
                                BOOLEAN Alertable, PLARGE_INTEGER Timeout)
 {
-    PKTHREAD Thread = KeGetCurrentThread();
+    PKTHREAD Thread = KI_CURRENT_PRCB->CurrentThread;
 
     UNREFERENCED_PARAMETER(WaitMode);
     KiBeginWait(Thread, Object, WaitReason, Alertable, Timeout);

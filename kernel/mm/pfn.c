@@ -43,6 +43,7 @@
 #include <ki.h>
 
 #define MI_POISON_FREE 0xCC
+#define MI_POISON_FRESH_LIMIT 64 /* pages */
 
 /* ------------------------------------------------------------------ Free blocks. From here to the
  * scan the caller holds the node's lock, or is alone. */
@@ -305,6 +306,15 @@ ULONG64 MiAllocateFrames(USHORT Node, ULONG64 PageCount, const MI_FRAME_LIMITS *
     {
         Frame = MiAllocateFromNode((USHORT)((Node + Try) % MiNodeCount), PageCount, Limits, Use);
     }
+#if DBG
+    /* An emulator's RAM begins as zeros, a machine's does not: nobody may rely on either. Large
+     * blocks are left out for time. */
+    if (Frame != 0 && PageCount <= MI_POISON_FRESH_LIMIT)
+    {
+        RtlFillMemory(ArchPhysicalToVirtual(Frame << PAGE_SHIFT), PageCount << PAGE_SHIFT,
+                      MI_POISON_FREE);
+    }
+#endif
     return Frame << PAGE_SHIFT;
 }
 

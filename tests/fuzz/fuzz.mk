@@ -6,11 +6,13 @@
 
 FUZZ_BUILD ?= build/fuzz
 FUZZ_CC ?= clang
-FUZZ_CFLAGS := $(filter-out -Werror,$(HOST_CFLAGS)) -fsanitize=fuzzer-no-link -Wno-unknown-warning-option
+FUZZ_CFLAGS := $(filter-out -Werror,$(HOST_CFLAGS)) -fsanitize=fuzzer-no-link \
+    -Wno-unknown-warning-option
 
 # What each target holds to account.
 FUZZ_SOURCES_acpi := $(addprefix arch/x86_64/hal/,tables.c madt.c fadt.c acpi.c)
 FUZZ_SOURCES_acpitable := $(addprefix arch/x86_64/hal/,madt.c fadt.c acpi.c)
+FUZZ_SOURCES_s5 := arch/x86_64/hal/s5.c arch/x86_64/hal/acpi.c
 FUZZ_SOURCES_memmap := boot/memmap.c
 FUZZ_SOURCES_multiboot2 := boot/multiboot2.c boot/memmap.c
 FUZZ_SOURCES_pvh := boot/pvh.c boot/memmap.c

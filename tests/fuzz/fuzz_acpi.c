@@ -82,6 +82,10 @@ VOID KiLog(KI_LOG_LEVEL Level, PCSTR Format, ...)
     FUZZ_REQUIRE(Format != NULL);
 }
 
+VOID HalpPreparePowerOff(VOID)
+{
+}
+
 VOID HalpPrepareReset(VOID)
 {
 }

@@ -3,10 +3,11 @@
  * fuzz_pci.c - PCI configuration space: any functions with any registers.
  *
  * Input: records of a place (device and function, then the bus), registers from 0x00 to 0x3F, and
- * for each of those bytes which bits a write changes. Oracle: each function is visited once, and
- * only if something answers there; a base address that is used is a power of two long, aligned, in
- * its space, and written only while the device does not decode; afterwards the registers hold what
- * they held; every candidate line of an interrupt pin exists and is named once.
+ * for each of those bytes which bits a write changes; then six base addresses, each with a mask.
+ * Oracle: each function is visited once, and only if something answers there; a base address that
+ * is used is a power of two long, aligned, in its space, and written only while the device does not
+ * decode; afterwards the registers hold what they held; every candidate line of an interrupt pin
+ * exists and is named once.
  */
 #include "../host/test_pci.h"
 #include "fuzz.h"
@@ -89,6 +90,25 @@ static VOID CheckLines(const IOP_PCI_FUNCTION *Function)
     }
 }
 
+/* Values and masks that no register would give together. */
+static VOID CheckDecoding(FUZZ_INPUT Input)
+{
+    ULONG Values[IOP_PCI_BARS], Masks[IOP_PCI_BARS];
+    IOP_PCI_BAR Bars[IOP_PCI_BARS];
+
+    for (ULONG Index = 0; Index < IOP_PCI_BARS; Index++)
+    {
+        Values[Index] = (ULONG)FuzzTake(&Input, 4);
+        Masks[Index] = (ULONG)FuzzTake(&Input, 4);
+    }
+    memset(Bars, 0x55, sizeof(Bars));
+    IopPciDecodeBars(Values, Masks, Bars);
+    for (ULONG Index = 0; Index < IOP_PCI_BARS; Index++)
+    {
+        CheckBar(&Bars[Index]);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *Data, size_t Size)
 {
     NewMachine(NULL);
@@ -103,6 +123,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *Data, size_t Size)
             memcpy(Fake->Writable, Data + 2 + REGISTERS, REGISTERS);
         }
     }
+    CheckDecoding((FUZZ_INPUT){Data, Size});
     IopPciScan(Visit, NULL);
     FUZZ_REQUIRE(VisitCount <= FakeCount);
     CheckVisits();

@@ -12,7 +12,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'harness'))
 import frames                                                    # noqa: E402
 import malformed                                                 # noqa: E402
-import tables as fixtures                                        # noqa: E402
 
 MAP = [(0, 0x9FC00, 1), (0x9FC00, 0x400, 2), (0xF0000, 0x10000, 2), (0x100000, 0x7EE0000, 1),
        (0x7FE0000, 0x20000, 3), (0xFFFC0000, 0x40000, 2), (1 << 32, 1 << 31, 1)]
@@ -22,6 +21,7 @@ COMMANDS = [
     'budget=2000 idle=10 maxcpus=7 onecpu nosmp lockhalt=off console=fb,serial exit=poweroff',
     'numproc=257 numproc=-1 seed=0x10000000000000000 ip=1.2.3.256/8 ip=127.0.0.1/8 nic= quiet',
     'numproc ' + 'a' * 300 + ' =4', 'log=info\tlog=error\nlog=warning exit=halt exit=reboot',
+    'wc=off keep=100 panic=30 reset=cf9 panic=reboot keep=off reset=8042 poison=on nmi=panic',
     'nic=none nic=poll nic=e1000 ip=10.0.2.15/33 console=,fb trace=off x2apic=on',
 ]
 
@@ -32,6 +32,25 @@ def table(signature, body, revision=1):
                                   b'INTLOK', b'FUZZSEED', 1, 1, 1) + body)
     whole[9] = -sum(whole) & 0xFF
     return bytes(whole)
+
+
+def processor(apic_id, enabled=1):
+    """A MADT's entry of type 0."""
+    return struct.pack('<BBBBI', 0, 8, apic_id & 0xFF, apic_id, enabled)
+
+
+def x2apic(apic_id, enabled=1):
+    """A MADT's entry of type 9."""
+    return struct.pack('<BBHIII', 9, 16, 0, apic_id, enabled, apic_id)
+
+
+def madt(*entries):
+    """A MADT with these entries, an IOAPIC and overrides."""
+    body = struct.pack('<II', 0xFEE00000, 1) + b''.join(entries)
+    body += struct.pack('<BBBBII', 1, 12, 0, 0, 0xFEC00000, 0)
+    for source, gsi, flags in ((0, 2, 0), (5, 5, 0xD), (9, 9, 0xD)):
+        body += struct.pack('<BBBBIH', 2, 10, 0, source, gsi, flags)
+    return table(b'APIC', body, 3)
 
 
 def gas(space, width, address):
@@ -54,6 +73,11 @@ def fadt(revision):
     return table(b'FACP', bytes(body)[:{1: 80, 3: 208, 5: 232}[revision]], revision)
 
 
+UNTIDY = madt(processor(1), processor(1), processor(255), processor(2, 0), x2apic(1),
+              x2apic(0xFFFFFFFF), processor(3, 2), processor(0))
+MADTS = [UNTIDY, madt(processor(0), processor(1), processor(200)), madt(processor(1)),
+         madt(processor(0), *[x2apic(1000 + n) for n in range(40)]),
+         madt(processor(0), processor(1))[:-4]]
 HPET = table(b'HPET', struct.pack('<IBBBBQBHB', 0x8086A201, 0, 64, 0, 0, 0xFED00000, 0, 100, 0))
 DMAR = table(b'DMAR', bytes([38, 3]) + bytes(10))
 MCFG = table(b'MCFG', bytes(8) + struct.pack('<QHBBI', 0xB0000000, 0, 0, 255, 0) * 2)
@@ -62,7 +86,7 @@ MCFG = table(b'MCFG', bytes(8) + struct.pack('<QHBBI', 0xB0000000, 0, 0, 255, 0)
 def acpi():
     """A memory at 0xE0000: RSDP, XSDT, RSDT, tables."""
     base = 0xE0000
-    tables = [fixtures.FIXTURES['untidy'].replace['APIC'], fadt(3), HPET, MCFG, DMAR, fadt(1)]
+    tables = [UNTIDY, fadt(3), HPET, MCFG, DMAR, fadt(1)]
     for wide in (True, False):
         place, places, body = 0x200, [], b''
         for one in tables:
@@ -82,18 +106,14 @@ def acpi():
 
 def acpitable():
     """Each table alone, as it is and to be mended."""
-    tables = [(['APIC', 'FACP', 'HPET', 'MCFG'].index(signature), one)
-              for fixture in fixtures.FIXTURES.values()
-              for signature, one in fixture.replace.items() if one]
+    tables = [(0, one) for one in MADTS]
     tables += [(1, fadt(revision)) for revision in (1, 3, 5)] + [(2, HPET), (3, MCFG), (4, DMAR)]
     nmis = struct.pack('<BBBHB', 4, 6, 255, 0, 1) + struct.pack('<BBHIB3s', 10, 12, 5, 1, 0, b'')
     nmis += struct.pack('<BBHI', 3, 8, 13, 2) + struct.pack('<BBHQ', 5, 12, 0, 1 << 33)
-    start = struct.pack('<II', fixtures.LOCAL_APIC, 0)
-    tables.append((0, table(b'APIC', start + nmis + b'\x7f\2')))
+    tables.append((0, table(b'APIC', struct.pack('<II', 0xFEE00000, 0) + nmis + b'\x7f\2')))
     for reader, one in tables:
-        if len(one) < 3000:
-            yield bytes([reader]) + one
-            yield bytes([reader | 0x80]) + one
+        yield bytes([reader]) + one
+        yield bytes([reader | 0x80]) + one
 
 
 def memmap():
@@ -107,6 +127,9 @@ def memmap():
     yield b''.join(record(*one) for one in reversed(MAP)) + record(0x8000, 0x100, 4)
     yield record(-0x3000, 0x4000, 1) + record(-1, 2, 2) + record(0, -1, 5)
     yield b''.join(record(n * 0x3000 + n % 5, 0x1800, n % 6) for n in range(160)) + taken
+    # A full table loses a reserved range, in part, and gets room again: then comes memory there.
+    full = b''.join(record(n * 0x1000, 0x1000, 1 + n % 2) for n in range(128))
+    yield full + record(120 * 0x1000, 20 * 0x1000, 2) + record(130 * 0x1000, 8 * 0x1000, 1)
     yield b''.join(record(n * 0x2000, 0x1000, 1) for n in range(128)) + record(0x800, 8, 2) + taken
 
 
@@ -133,6 +156,8 @@ def multiboot2():
         yield bytes(8) + b''.join(tags) + ends
     yield bytes(8) + tag(6, memory)
     yield bytes(8) + tag(6, memory)[:-9]
+    for length in (23, 27, 29):                 # the last tag, its colours or more cut off
+        yield bytes(8) + tag(6, memory) + struct.pack('<II', 8, 8 + length) + rgb[:length]
 
 
 def pvh():
@@ -176,6 +201,8 @@ def pci():
     isa = function(0, 31, 0, 0x29188086, 0x060100, 0x80, [], [])
     yield host + bridge + wide + old + isa
     yield host + old
+    yield struct.pack('<12I', 0xFEBC1000, 0xFFFE0000, 0xFE00000C, 0xFFFF000C, 1, 0xFFFFFFFF, 0xC011,
+                      0xFFE1, 0xFEB00000, 0xFFF00000, 0xFE000004, 0xFFFF0004)
     yield function(0, 0, 0, 0x12378086, 0x060000, 0, [], []) + function(
         0, 1, 0, 0x70008086, 0x060100, 0x80, [], []) + old
     yield bridge + function(1, 0, 0, 0x00011B36, 0x060400, 1, [], []) + function(
@@ -198,6 +225,23 @@ def net():
     yield b'\0' + frames.ethernet(frames.BROADCAST, theirs, frames.ETH_ARP, ask)
 
 
+def s5():
+    """DSDTs: what QEMU has, longer encodings, two that differ, packages that end too early."""
+    name = b'\x08_S5_'
+    plain = name + b'\x12\x06\x04\x00\x00\x00\x00'
+    bytes_ = b'\x08\\_S5_\x12\x0a\x04\x0a\x05\x0a\x05\x0a\x00\x0a\x00'
+    words = name + b'\x12\x0e\x04\x0b\x05\x00\x0c\x07\x00\x00\x00\x00\x00'
+    long_ = name + b'\x12\x48\x00\x02\x0a\x05\x0a\x07'
+    padding = b'\x10\x05_SB_' * 3
+    for body in (plain, bytes_, words, long_, padding + bytes_ + padding, plain + bytes_,
+                 bytes_ + bytes_, name + b'\x12\x3f\x04\x00', name + b'\x12\xc8\x00\x00\x01\x02',
+                 name + b'\x12\x06\x02\x0a\x09\x0a\x09', name + b'\x12\x05\x01\x0a\x05',
+                 name + b'\x14', name, b'_S5_' + plain[5:], b'',
+                 bytes_[:-3], words[:-6], long_[:9]):
+        yield b'\x80' + table(b'DSDT', body, 2)
+        yield b'\x00' + table(b'DSDT', body, 2)
+
+
 def options():
     """Command lines, good and bad."""
     for line in COMMANDS:
@@ -205,7 +249,7 @@ def options():
 
 
 TARGETS = {routine.__name__: routine
-           for routine in (acpi, acpitable, memmap, multiboot2, net, options, pci, pvh)}
+           for routine in (acpi, acpitable, memmap, multiboot2, net, options, pci, pvh, s5)}
 
 
 def main():

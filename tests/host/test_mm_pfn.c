@@ -170,6 +170,25 @@ static VOID LargeMemoryIsManaged(void **State)
     CheckFrames();
 }
 
+/* Memory that was never used before is no cleaner than what was. */
+static VOID FreshPagesArePoisoned(void **State)
+{
+    UNREFERENCED_PARAMETER(State);
+
+    StartSmallMachine();
+    for (ULONG64 Pages = 1; DBG && Pages <= 64; Pages *= 2)
+    {
+        ULONG64 Physical = MiAllocateFrames(0, Pages, NULL, MiPagePoolLarge);
+        PUCHAR Bytes = ArchPhysicalToVirtual(Physical);
+
+        assert_int_not_equal(Physical, 0);
+        for (ULONG64 Index = 0; Index < Pages * PAGE_SIZE; Index++)
+        {
+            assert_int_equal(Bytes[Index], 0xCC);
+        }
+    }
+}
+
 static VOID ExhaustionIsZeroAndEverythingComesBack(void **State)
 {
     static ULONG64 Frames[0x4000];
@@ -508,6 +527,7 @@ static VOID ProcessorsNeverShareAFrame(void **State)
 
 HOST_MAIN(cmocka_unit_test(EveryUsableFrameIsManagedOrDatabase),
           cmocka_unit_test(NoUsableMemoryIsABugCheck), cmocka_unit_test(LargeMemoryIsManaged),
+          cmocka_unit_test(FreshPagesArePoisoned),
           cmocka_unit_test(ExhaustionIsZeroAndEverythingComesBack),
           cmocka_unit_test(RandomUseAgreesWithTheOracle), cmocka_unit_test(WrongFreesAreFound),
           cmocka_unit_test(OtherNodesHelpOut), cmocka_unit_test(ContiguousMemoryKeepsItsLimits),

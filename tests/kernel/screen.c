@@ -169,7 +169,21 @@ static VOID WhileTheLogIsHeld(VOID)
     KeBugCheckEx(MANUALLY_INITIATED_CRASH, 0x1234, 0xFFFFFFFFFFFFFFFF, 0, 4);
 }
 
+/* The screen's memory is not there any more: the report is, on the serial port. */
+static VOID WithoutTheScreen(VOID)
+{
+    HALP_SCREEN_INFORMATION Screen;
+
+    HalpQueryScreen(&Screen);
+    KT_REQUIRE(Screen.Address != NULL, "no screen");
+    KiSetLogSink(Swallow); /* the log's thread would die of it first */
+    ArchUnmapPage(Screen.Address);
+    ArchFlushTlb(Screen.Address, 1);
+    KeBugCheckEx(MANUALLY_INITIATED_CRASH, 0, 0, 0, 0);
+}
+
 static const KT_CASE DeathCases[] = {
+    {"without-the-screen", WithoutTheScreen, 0, FALSE},
     {"while-the-log-is-held", WhileTheLogIsHeld, 0, FALSE},
 };
 
