@@ -28,10 +28,12 @@ CFLAGS := -std=gnu11 -O2 -g -DDBG=$(DBG) $(INCLUDES) \
     -fno-tree-loop-distribute-patterns -fno-strict-aliasing -fcf-protection=none \
     -fstack-protector-strong -mstack-protector-guard=tls -mstack-protector-guard-reg=gs \
     -mstack-protector-guard-offset=40 \
-    -fno-asynchronous-unwind-tables --param=min-pagesize=0 -fmacro-prefix-map=$(CURDIR)/= \
+    -fno-asynchronous-unwind-tables --param=min-pagesize=0 \
+    -ffile-prefix-map=$(CURDIR)/= -ffile-prefix-map=$(CURDIR)=. \
     -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
     -Wno-multichar -Wframe-larger-than=4096
-ASFLAGS := -f elf64 -g -F dwarf -w+error -I$(OUT)/
+# No -g: NASM would write the folder's name into the kernel, which then differs from folder to folder.
+ASFLAGS := -f elf64 -w+error -I$(OUT)/
 LDFLAGS := -nostdlib -static -z max-page-size=4096 -z noexecstack --build-id=none -T linker.ld
 
 C_SOURCES := $(sort $(wildcard boot/*.c arch/x86_64/*/*.c kernel/*/*.c drivers/*.c drivers/*/*.c \
@@ -41,8 +43,8 @@ OBJECTS := $(C_SOURCES:%.c=$(OUT)/%.o) $(ASM_SOURCES:%.asm=$(OUT)/%.asm.o)
 KERNEL := $(OUT)/interlock.elf
 ISO := $(OUT)/interlock.iso
 
-.PHONY: all iso clean help run test test-host test-guest test-long fuzz bench lint models ping debug \
-    usb doctor
+.PHONY: all iso clean help run test test-host test-guest test-long test-machines fuzz bench lint \
+    models ping debug usb doctor reproducible
 .DELETE_ON_ERROR:
 $(if $(V),,.SILENT:)
 
@@ -56,12 +58,14 @@ help:
 #: make run [SMP=4] [UEFI=1] [MACHINE=pc|q35] [NIC=e1000] [WINDOW=1]   boot it in QEMU
 #: make test                everything that must pass; test-host, test-guest [SMP="1 4"] [T=glob]
 #: make test-long           that, and the configurations that are left out of it for time
+#: make test-machines       every machine, firmware, boot medium and fault of theirs; a table
 #: make fuzz [SECONDS=60] [TARGET=name]   look for inputs that break the parsers
 #: make ping                raw ARP and ICMP to a running `make run`
 #: make bench               measure, on the free build; table and JSON
 #: make models              check the protocol models, and that their mutants fail
 #: make lint                formatting and the layers' dependency rule
 #: make debug               boot under gdb
+#: make reproducible        build twice, in two folders, and compare kernel and ISO
 #: make usb DEV=/dev/sdX    write the image to a USB stick
 #: make doctor              which tools are there, with versions
 
@@ -124,7 +128,8 @@ ping:
 include tests/host/host.mk
 
 # Everything that must pass, read by one prove: host tests, models, lint, the guest's matrix.
-TEST_PROGRAMS = $(HOST_TESTS) tests/models/run.sh tests/harness/selftest/run tools/lint
+TEST_PROGRAMS = $(HOST_TESTS) tests/models/run.sh tests/harness/selftest/run \
+    tests/harness/selftest/usb tools/lint
 
 test: tools-build-run-test-model
 	$(MAKE) BUILD=checked build/checked/interlock.elf build/checked/interlock.iso
@@ -137,6 +142,11 @@ test-long: tools-build-run-test-model-fuzz
 	$(MAKE) BUILD=free build/free/interlock.elf
 	$(MAKE) host-tests
 	tests/harness/run-tests --tier long $(TEST_PROGRAMS) tests/fuzz/run
+
+# The configurations of tests/harness/matrix.txt that have a group.
+test-machines: tools-build-run-test
+	$(MAKE) BUILD=checked build/checked/interlock.elf build/checked/interlock.iso
+	tests/harness/run-tests --guest-only --machines
 
 test-host: tools-build-test
 	$(MAKE) host-tests
@@ -160,13 +170,16 @@ bench: tools-build-run
 	$(MAKE) BUILD=free build/free/interlock.elf
 	tests/bench/run $(if $(T),--glob '$(T)')
 
+reproducible: tools-build
+	tools/reproducible
+
 usb: $(ISO)
 	tools/usb "$(DEV)" $(ISO)
 
 doctor:
 	tools/packages doctor
 
-$(ISO): $(KERNEL) tools/make-iso
+$(ISO): $(KERNEL) tools/make-iso tests/harness/tables.py
 	tools/make-iso $(KERNEL) $@
 
 clean:

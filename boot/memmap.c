@@ -5,7 +5,8 @@
  * Firmware lists ranges unsorted, overlapping, empty, and cut at any byte. The one rule that keeps
  * us safe is that doubt makes memory unusable: where ranges overlap the worse type wins, partial
  * pages are lost, and what no range names is reserved. So losing a range may cost memory, but never
- * hands out a page that is not ours; each path through a full table keeps that rule.
+ * hands out a page that is not ours; each path through a full table keeps that rule, and gives up
+ * the smallest usable ranges first.
  */
 #include "bootp.h"
 
@@ -59,7 +60,40 @@ static ULONG BootSeverity(BOOT_MEMORY_TYPE Type)
     }
 }
 
-/* Adds a range that begins at or above the end of the last one. */
+static VOID BootRemoveRange(PBOOT_INFO Info, ULONG Index)
+{
+    Info->RangeCount--;
+    RtlMoveMemory(&Info->Ranges[Index], &Info->Ranges[Index + 1],
+                  (Info->RangeCount - Index) * sizeof(Info->Ranges[0]));
+}
+
+/* Gives up the smallest usable range but the one at Spare, if it is smaller than Limit bytes. Only
+ * memory is lost by that: what no range names is reserved. */
+static BOOLEAN BootDropSmallest(PBOOT_INFO Info, ULONG Spare, ULONG64 Limit)
+{
+    ULONG Smallest = MAXULONG;
+
+    for (ULONG Index = 0; Index < Info->RangeCount; Index++)
+    {
+        PBOOT_MEMORY_RANGE Range = &Info->Ranges[Index];
+
+        if (Range->Type == BootMemoryUsable && Index != Spare && Range->End - Range->Start < Limit)
+        {
+            Limit = Range->End - Range->Start;
+            Smallest = Index;
+        }
+    }
+    if (Smallest == MAXULONG)
+    {
+        return FALSE;
+    }
+    Info->RangesDropped++;
+    BootRemoveRange(Info, Smallest);
+    return TRUE;
+}
+
+/* Adds a range that begins at or above the end of the last one. In a full table it takes the place
+ * of a smaller usable one. */
 static VOID BootAppendRange(PBOOT_INFO Info, BOOT_MEMORY_RANGE Range)
 {
     PBOOT_MEMORY_RANGE Last = (Info->RangeCount != 0) ? &Info->Ranges[Info->RangeCount - 1] : NULL;
@@ -68,13 +102,16 @@ static VOID BootAppendRange(PBOOT_INFO Info, BOOT_MEMORY_RANGE Range)
     {
         Last->End = Range.End;
     }
-    else if (Info->RangeCount < BOOT_MAXIMUM_RANGES)
+    else if (Info->RangeCount < BOOT_MAXIMUM_RANGES ||
+             (Range.Type == BootMemoryUsable &&
+              BootDropSmallest(Info, MAXULONG, Range.End - Range.Start)))
     {
         Info->Ranges[Info->RangeCount++] = Range;
     }
     else
     {
         Info->RangesDropped++;
+        Info->UnusableDropped |= Range.Type != BootMemoryUsable;
     }
 }
 
@@ -158,22 +195,51 @@ VOID BootNormalizeMemoryMap(PBOOT_INFO Info)
     }
 }
 
-/* Makes the part of a usable range that lies in [Start, End) reserved; all of it, and FALSE, if the
- * table has no room for the rest. */
-static BOOLEAN BootCutRange(PBOOT_INFO Info, ULONG Index, ULONG64 Start, ULONG64 End)
+/* Makes room for Count more ranges beside the one at *Index, in a normalized table: first ranges
+ * that say what is so without them, then the smallest usable ones. */
+static BOOLEAN BootMakeRoom(PBOOT_INFO Info, PULONG Index, ULONG Count)
 {
-    PBOOT_MEMORY_RANGE Range = &Info->Ranges[Index];
-    const BOOT_MEMORY_RANGE Whole = *Range;
+    for (ULONG Other = Info->RangeCount;
+         Other-- > 0 && Count > BOOT_MAXIMUM_RANGES - Info->RangeCount;)
+    {
+        if (Info->Ranges[Other].Type == BootMemoryReserved ||
+            Info->Ranges[Other].Type == BootMemoryDefective)
+        {
+            Info->RangesDropped++;
+            BootRemoveRange(Info, Other);
+            *Index -= Other < *Index;
+        }
+    }
+    while (Count > BOOT_MAXIMUM_RANGES - Info->RangeCount)
+    {
+        ULONG64 Start = Info->Ranges[*Index].Start;
+
+        if (!BootDropSmallest(Info, *Index, MAXULONG64))
+        {
+            return FALSE;
+        }
+        *Index -= Info->Ranges[*Index].Start != Start;
+    }
+    return TRUE;
+}
+
+/* Makes the part of a usable range that lies in [Start, End) reserved; all of it, and FALSE, if the
+ * table has no room for the rest. *Index follows the range when others before it make room. */
+static BOOLEAN BootCutRange(PBOOT_INFO Info, PULONG Index, ULONG64 Start, ULONG64 End)
+{
+    const BOOT_MEMORY_RANGE Whole = Info->Ranges[*Index];
     ULONG Below = Whole.Start < Start;
     ULONG Above = Whole.End > End;
+    BOOLEAN Room = BootMakeRoom(Info, Index, Below + Above);
+    PBOOT_MEMORY_RANGE Range = &Info->Ranges[*Index];
     PBOOT_MEMORY_RANGE Middle = Range + Below;
 
-    if (Below + Above > BOOT_MAXIMUM_RANGES - Info->RangeCount)
+    if (!Room)
     {
         Range->Type = BootMemoryReserved;
         return FALSE;
     }
-    RtlMoveMemory(Range + Below + Above, Range, (Info->RangeCount - Index) * sizeof(*Range));
+    RtlMoveMemory(Range + Below + Above, Range, (Info->RangeCount - *Index) * sizeof(*Range));
     Info->RangeCount += Below + Above;
 
     *Range = (BOOT_MEMORY_RANGE){Whole.Start, Start, BootMemoryUsable};
@@ -199,7 +265,7 @@ BOOLEAN BootReserveRange(PBOOT_INFO Info, ULONG64 Start, ULONG64 End)
 
         if (Range->Type == BootMemoryUsable && Range->Start < End && Range->End > Start)
         {
-            Exact &= BootCutRange(Info, Index, Start, End);
+            Exact &= BootCutRange(Info, &Index, Start, End);
         }
     }
 
@@ -220,21 +286,19 @@ VOID BootAddRange(PBOOT_INFO Info, ULONG64 Start, ULONG64 Length, BOOT_MEMORY_TY
     {
         BootNormalizeMemoryMap(Info);
     }
-    if (Type == BootMemoryUsable && Info->RangesDropped != 0)
+    if (Type == BootMemoryUsable && Info->UnusableDropped)
     {
         Info->RangesDropped++; /* it might overlap an unusable range that was lost */
     }
-    else if (Info->RangeCount < BOOT_MAXIMUM_RANGES)
+    else if (Info->RangeCount < BOOT_MAXIMUM_RANGES ||
+             BootDropSmallest(Info, MAXULONG, Type == BootMemoryUsable ? End - Start : MAXULONG64))
     {
         Info->Ranges[Info->RangeCount++] = (BOOT_MEMORY_RANGE){Start, End, Type};
     }
     else
     {
         Info->RangesDropped++;
-        if (Type != BootMemoryUsable)
-        {
-            BootReserveRange(Info, Start, End);
-        }
+        Info->UnusableDropped |= Type != BootMemoryUsable;
     }
 }
 

@@ -73,7 +73,8 @@ typedef struct _BOOT_INFO
     BOOLEAN Efi; /* firmware is UEFI: no VGA text, no BIOS areas to scan */
     ULONG RangeCount;
     BOOT_MEMORY_RANGE Ranges[BOOT_MAXIMUM_RANGES];
-    ULONG RangesDropped; /* ranges that did not fit: reported, their memory unused */
+    BOOLEAN UnusableDropped; /* an unusable range did not fit: no later usable one is believed */
+    ULONG RangesDropped;     /* ranges that did not fit: reported, their memory unused */
     ULONG ModuleCount;
     BOOT_MODULE Modules[BOOT_MAXIMUM_MODULES];
     ULONG ModulesDropped;

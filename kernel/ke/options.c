@@ -299,6 +299,21 @@ static BOOLEAN KiReadX2Apic(PCSTR Value, PKI_OPTIONS Options)
     return KiReadSwitch(Value, &Options->X2Apic);
 }
 
+static BOOLEAN KiReadNoX2Apic(PCSTR Value, PKI_OPTIONS Options)
+{
+    if (Value != NULL)
+    {
+        return FALSE;
+    }
+    Options->X2Apic = KiSwitchOff;
+    return TRUE;
+}
+
+static BOOLEAN KiReadPoison(PCSTR Value, PKI_OPTIONS Options)
+{
+    return KiReadSwitch(Value, &Options->Poison);
+}
+
 static BOOLEAN KiReadLockHalt(PCSTR Value, PKI_OPTIONS Options)
 {
     return KiReadSwitch(Value, &Options->LockHalt);
@@ -457,6 +472,8 @@ static const KI_OPTION KiOptionTable[] = {
     {"wc", KiReadWriteCombining, "on or off"},
     {"trace", KiReadTrace, "on or off"},
     {"x2apic", KiReadX2Apic, "on or off"},
+    {"nox2apic", KiReadNoX2Apic, "no value"},
+    {"poison", KiReadPoison, "on or off"},
     {"lockhalt", KiReadLockHalt, "on or off"},
     {"keep", KiReadKeep, "on, off or a number of lines from 1 to " KI_QUOTE(KI_MOST_KEPT_LINES)},
     {"panic", KiReadPanic, "halt, reboot, or a number of seconds to " KI_QUOTE(KI_LONGEST_PANIC)},

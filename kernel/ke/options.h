@@ -62,7 +62,8 @@ typedef struct _KI_OPTIONS
     ULONG Console;                   /* console=; KI_CONSOLE_..., default both, 0: none */
     KI_SWITCH WriteCombining;        /* wc=: of the framebuffer; default on */
     KI_SWITCH Trace;                 /* trace= */
-    KI_SWITCH X2Apic;                /* x2apic= */
+    KI_SWITCH X2Apic;                /* x2apic=, nox2apic */
+    KI_SWITCH Poison;                /* poison=: free memory is not zero when the kernel starts */
     KI_SWITCH LockHalt;              /* lockhalt=: who waits for a spin lock halts, or spins */
     BOOLEAN TscUnstable;             /* tsc=unstable: do not use it as the counter */
     ULONG KeepLines;                 /* keep=: of the boot before to show; 0: keep nothing */

@@ -4,11 +4,14 @@
  */
 #include "mi.h"
 #include "pfn.h"
+#include "pfndb.h"
 #include "space.h"
 
 #include "../ex/exp.h"
 
 #include <ki.h>
+
+#define MI_POISON 0xCC
 
 /* For arch/mm, which zeroes the page. Runs with MiSystemPteLock held and takes a page-frame lock:
  * the order of their ranks. */
@@ -17,9 +20,27 @@ static ULONG64 MiAllocatePageTable(VOID)
     return MiAllocateFrames(KeGetCurrentNodeNumber(), 1, NULL, MiPageTable);
 }
 
+/* Emulators and some firmware hand over zeroed memory, and then nobody notices who counts on it.
+ * Right after the page frames' start all of them are free. */
+static VOID MiPoisonFreeMemory(VOID)
+{
+    for (ULONG Index = 0; Index < MiRunCount; Index++)
+    {
+        const MI_RUN *Run = &MiRuns[Index];
+
+        RtlFillMemory(ArchPhysicalToVirtual(Run->FirstFrame << PAGE_SHIFT),
+                      (Run->EndFrame - Run->FirstFrame) << PAGE_SHIFT, MI_POISON);
+    }
+    KiLog(KiLogInfo, "mm: free memory poisoned with %02x", MI_POISON);
+}
+
 VOID MiInitializeMemory(PBOOT_INFO BootInfo)
 {
     MiInitializePageFrames(BootInfo);
+    if (KiOptions.Poison == KiSwitchOn)
+    {
+        MiPoisonFreeMemory();
+    }
     ArchSetPageTableAllocator(MiAllocatePageTable);
     ExpInitializePool();
     MiInitializeIoSpace();

@@ -17,8 +17,6 @@
 
 #include <ki.h>
 
-#define MI_PHYSICAL_LIMIT (1ull << 52) /* no x86-64 processor has more address lines */
-
 static MI_REGION MiIoRegion;
 
 VOID MiInitializeIoSpace(VOID)
@@ -97,7 +95,7 @@ PVOID MmMapIoSpace(PHYSICAL_ADDRESS PhysicalAddress, SIZE_T NumberOfBytes,
     ULONG64 PageCount = MiSpannedPages(Address, NumberOfBytes);
     PMI_MAPPING Mapping;
 
-    if (PageCount == 0 || Address + (NumberOfBytes - 1) >= MI_PHYSICAL_LIMIT)
+    if (PageCount == 0 || Address + (NumberOfBytes - 1) >= ArchPhysicalLimit())
     {
         return NULL;
     }

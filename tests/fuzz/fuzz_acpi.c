@@ -90,6 +90,10 @@ VOID HalpPrepareReset(VOID)
 {
 }
 
+VOID HalpPreparePowerOff(VOID)
+{
+}
+
 ULONG HalpApicId(VOID)
 {
     return OwnId;

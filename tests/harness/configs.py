@@ -8,15 +8,17 @@ import time
 from pathlib import Path
 
 import qemu
+import tables
 
 HERE = Path(__file__).resolve().parent
 TABLE = HERE / 'matrix.txt'
 TWINS = qemu.TOP / 'kernel/ke/twin.h'
 MACHINE = ('smp', 'image', 'machine', 'boot', 'firmware', 'memory', 'cpu', 'nic', 'icount',
-           'madt', 'extra')
+           'tables', 'structure', 'grub', 'entry', 'com1', 'extra')
 OTHER = ('tests', 'append', 'fault', 'timeout', 'tier', 'bugcheck', 'fails', 'log', 'may-skip',
-         'kind', 'build', 'seeds', 'scenario')
+         'kind', 'build', 'seeds', 'scenario', 'refuses', 'group', 'what')
 RUNNERS = ('ping', 'screen', 'fault', 'reboot', 'bochs')     # kinds with a run-KIND of their own
+GROUPS = ('machines', 'firmware', 'memory', 'devices', 'media', 'screens', 'power', 'bochs')
 # What shows that a machine works.
 SMOKE = 'ke/processor*,ke/time-*,ke/ipi*,ke/irql-L*,mm/*,kd/*,nic/*'
 ALONE = 8               # from this many CPUs on, a run gets the host to itself
@@ -55,6 +57,31 @@ class Config:
         """The builds that it is for: broken twins exist in checked ones only."""
         return self.get('build', 'checked' if self.get('fault') else 'checked free').split()
 
+    def group(self):
+        """Its place in the table of machines, or ''."""
+        by_kind = {'screen': 'screens', 'reboot': 'power', 'bochs': 'bochs'}
+        return self.get('group') or by_kind.get(self.kind(), '')
+
+    def describe(self):
+        """What machine this is, in a few words."""
+        if self.get('what'):
+            return self.get('what')
+        if self.get('tables'):
+            return tables.FIXTURES[self.get('tables')].title
+        if self.get('structure'):
+            return 'boot structure: ' + self.get('structure').replace('-', ' ')
+        media = {'kernel': '', 'iso': 'CD', 'usb': 'USB stick', 'nvme': 'NVMe disk'}
+        firmware = {'uefi': 'UEFI'}.get(self.get('firmware'), '')
+        smp = self.get('smp', '1')
+        parts = [smp + (' CPU' if smp == '1' else ' CPUs') if smp.isdigit() else '-smp ' + smp,
+                 self.get('machine', 'pc').replace(',', ', '), self.get('memory'),
+                 self.get('cpu') and 'CPU ' + self.get('cpu'), firmware,
+                 media.get(self.get('boot', 'kernel'), self.get('boot')),
+                 self.get('nic') and 'NIC ' + self.get('nic'),
+                 self.get('icount') and 'counted instructions', self.get('extra'),
+                 self.kind() in RUNNERS and self.kind() + ' ' + self.get('scenario')]
+        return ', '.join(part.strip() for part in parts if part)
+
     def alone(self):
         """True if nothing else should run beside it."""
         return self.cpus() >= ALONE
@@ -91,6 +118,7 @@ class Config:
         for test in self.get('fails').split():
             line += ['--expect-fail', test]
         line += ['--expect-log', self.get('log')] if self.get('log') else []
+        line += ['--expect-refusal', self.get('refuses')] if self.get('refuses') else []
         return line + (['--may-skip'] if self.get('may-skip') == 'yes' else [])
 
 
@@ -113,6 +141,8 @@ def rows(table=TABLE):
         unknown = [key for key in values if key not in MACHINE + OTHER]
         if unknown:
             raise SystemExit('%s:%d: unknown key %s' % (table, number, ' '.join(unknown)))
+        if values.get('group', GROUPS[0]) not in GROUPS:
+            raise SystemExit('%s:%d: unknown group %s' % (table, number, values['group']))
         if not re.fullmatch(r'[a-z0-9{}-]+', words[0]):
             raise SystemExit('%s:%d: %s: a name is of a-z, 0-9 and -' % (table, number, words[0]))
         yield words[0], values
@@ -145,6 +175,12 @@ def find(name, table=TABLE):
         if number and '{}' in pattern:
             return Config(name, {**values, 'smp': number[1]})
     raise SystemExit('no configuration is named %s: see tests/harness/matrix list' % name)
+
+
+def machines(table=TABLE):
+    """The names of those with a group, of every tier: make test-machines."""
+    return [config.name for config in load(table) if config.group()
+            and os.environ.get('BUILD', 'checked') in config.builds()]
 
 
 def select(tier='test', smp='', glob='', table=TABLE):

@@ -17,17 +17,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import bootinfo
+
 TOP = Path(__file__).resolve().parents[2]
 
 # What the guest wrote to the isa-debug-exit port, as QEMU's exit status (value * 2 + 1).
 PASS, FAIL, BUGCHECK, UNSUPPORTED = 33, 35, 37, 39
 TIMEOUT = 124
+REFUSED = 125           # ours: the guest said that it cannot boot, and was ended
 STATUS = {
     PASS: 'all tests passed',
     FAIL: 'a test failed',
     BUGCHECK: 'bugcheck',
     UNSUPPORTED: 'unsupported',
     TIMEOUT: 'timed out',
+    REFUSED: 'said that it cannot boot',
     0: 'the guest reset or powered off (a triple fault resets)',
     1: 'QEMU could not start',
 }
@@ -47,9 +51,10 @@ OVMF = [                # (code, variables), Debian and Ubuntu first
 @dataclasses.dataclass
 class Guest:
     """One machine and how it boots. Strings are QEMU's own spelling."""
-    boot: str = 'kernel'            # kernel (PVH, -kernel), iso (a CD) or usb (that ISO, a stick)
+    boot: str = 'kernel'            # kernel (PVH, -kernel), loader (bootinfo.py), or an ISO as
+                                    # iso (a CD), usb (a stick) or nvme
     image: str = ''                 # '' = build/$BUILD/interlock.elf or .iso
-    append: str = ''                # kernel options; boot=kernel only, an ISO carries its own
+    append: str = ''                # kernel options; an ISO carries its own
     firmware: str = 'bios'          # bios (SeaBIOS) or uefi (OVMF; needs an ISO)
     machine: str = 'pc'             # pc, q35, with properties: q35,hpet=off
     smp: str = '1'                  # 4, or 6,sockets=2,cores=3,threads=1
@@ -60,7 +65,11 @@ class Guest:
     port: int = ECHO_PORT
     accel: str = ''                 # '' = $ACCEL, or what this host can do
     icount: str = ''                # e.g. shift=0,sleep=off: one host thread, counted instructions
-    madt: str = ''                  # boot=iso: GRUB replaces the MADT by this one of madt.py's
+    tables: str = ''                # ACPI tables of tables.py: by GRUB, or by boot=loader
+    structure: str = ''             # boot=loader: the structure of bootinfo.py (default: sorted)
+    grub: str = ''                  # an ISO's: commands for GRUB before the kernel, as in grub.cfg
+    entry: str = ''                 # an ISO's: the menu entry, as tools/make-iso takes it
+    com1: str = ''                  # none: the machine has no first serial port
     extra: str = ''                 # more QEMU arguments, as a shell would split them
 
     def cpus(self):
@@ -72,7 +81,7 @@ def add_arguments(parser):
     """Gives an argument parser one option for each field of Guest."""
     group = parser.add_argument_group('machine')
     for field in dataclasses.fields(Guest):
-        choices = {'boot': ('kernel', 'iso', 'usb'), 'firmware': ('bios', 'uefi'),
+        choices = {'boot': ('kernel', 'loader', 'iso', 'usb', 'nvme'), 'firmware': ('bios', 'uefi'),
                    'net': ('user', 'both', 'peer')}.get(field.name)
         group.add_argument('--' + field.name, default=field.default, type=field.type,
                            choices=choices, metavar=None if choices else field.name.upper(),
@@ -91,7 +100,7 @@ def output_directory():
 
 def image(guest):
     """The file that the guest boots from, as a path."""
-    name = 'interlock.elf' if guest.boot == 'kernel' else 'interlock.iso'
+    name = 'interlock.elf' if guest.boot in ('kernel', 'loader') else 'interlock.iso'
     return Path(guest.image) if guest.image else output_directory() / name
 
 
@@ -146,30 +155,33 @@ def network(guest):
     return arguments
 
 
-def boot(guest):
+def boot(guest, scratch):
     """Arguments that name the boot medium."""
     path = str(image(guest))
+    if guest.boot == 'loader':
+        return bootinfo.arguments(guest, path, scratch)
     if guest.boot == 'kernel':
         return ['-kernel', path] + (['-append', guest.append] if guest.append else [])
     if guest.boot == 'iso':
         return ['-cdrom', path]
-    return ['-drive', 'if=none,id=stick,format=raw,readonly=on,file=' + path,
-            '-device', 'qemu-xhci', '-device', 'usb-storage,drive=stick']
+    device = {'usb': ['-device', 'qemu-xhci', '-device', 'usb-storage,drive=disk'],
+              'nvme': ['-device', 'nvme,serial=1,drive=disk']}[guest.boot]
+    return ['-drive', 'if=none,id=disk,format=raw,readonly=on,file=' + path] + device
 
 
 def command(guest, scratch, serial, display='none'):
     """The QEMU argument list. scratch: a directory for its files; serial: COM1, COM2, as -serial
     takes them."""
-    if guest.firmware == 'uefi' and guest.boot == 'kernel':
-        raise SystemExit('UEFI needs --boot iso or usb: QEMU loads no ELF kernel through OVMF')
+    if guest.firmware == 'uefi' and guest.boot in ('kernel', 'loader'):
+        raise SystemExit('UEFI needs an ISO: QEMU loads no ELF kernel through OVMF')
     arguments = [os.environ.get('QEMU', 'qemu-system-x86_64'),
                  '-machine', guest.machine, '-accel', accelerator(guest.accel), '-cpu', guest.cpu,
                  '-smp', guest.smp, '-m', guest.memory, '-display', display, '-no-reboot',
                  '-device', 'isa-debug-exit,iobase=0xf4,iosize=4']
     if guest.icount:
         arguments += ['-icount', guest.icount]
-    arguments += firmware(guest, scratch) + boot(guest) + network(guest)
-    for port in serial:
+    arguments += firmware(guest, scratch) + boot(guest, scratch) + network(guest)
+    for port in (guest.com1 or serial[0], serial[1]):
         arguments += ['-serial', port]
     return arguments + shlex.split(guest.extra)
 

@@ -60,6 +60,27 @@ def guests(outcomes, table):
     return text
 
 
+def machines(files, table=configs.TABLE):
+    """One line for each configuration with a group: name, what it is, result, seconds."""
+    outcomes = {outcome.name: outcome for outcome in map(Outcome, files)}
+    lines = []
+    for group in configs.GROUPS:
+        chosen = [config for config in configs.load(table) if config.group() == group]
+        known = [(config, outcomes['guest.' + config.name]) for config in chosen
+                 if 'guest.' + config.name in outcomes]
+        if not known:
+            continue
+        passed = sum(outcome.sound for _, outcome in known)
+        lines.append('\n%s: %d of %d' % (group, passed, len(known)))
+        for config, outcome in known:
+            skipped = any(r.directive == 'skip' and r.name.startswith('boot/')
+                          for r in outcome.results)
+            result = 'skip' if skipped else 'pass' if outcome.sound else 'FAIL'
+            what = textwrap.shorten(config.describe(), 64, placeholder=' ...')
+            lines.append('  %-22s %-64s %s %6.1f s' % (config.name, what, result, outcome.seconds))
+    return '\n'.join(lines)
+
+
 def paragraph(files, table=configs.TABLE):
     """The summary of the saved TAP files; its last line is the total."""
     outcomes = [Outcome(path) for path in files]

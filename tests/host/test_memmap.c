@@ -272,7 +272,7 @@ static VOID LoadComb(PBOOT_INFO Info, ULONG Count)
     }
 }
 
-static void ReservingInAFullTableGivesUpTheWholeRange(void **State)
+static void ReservingInAFullTableGivesUpTheSmallestRanges(void **State)
 {
     BOOT_INFO *Info = malloc(sizeof(*Info));
     BOOT_INFO *Before = malloc(sizeof(*Before));
@@ -280,34 +280,95 @@ static void ReservingInAFullTableGivesUpTheWholeRange(void **State)
 
     for (ULONG Free = 0; Free <= 2; Free++)
     {
+        ULONG Lost = 0;
+
         LoadComb(Info, BOOT_MAXIMUM_RANGES - Free);
         *Before = *Info;
         /* The middle page of the second tooth: that needs two more entries. */
-        assert_int_equal(BootReserveRange(Info, 5 * PAGE_SIZE, 5 * PAGE_SIZE + 1), Free == 2);
+        assert_true(BootReserveRange(Info, 5 * PAGE_SIZE, 5 * PAGE_SIZE + 1));
         AssertNormal(Info);
+        assert_int_equal(MapPage(Info, 4 * PAGE_SIZE), BootMemoryUsable);
         assert_int_equal(MapPage(Info, 5 * PAGE_SIZE), BootMemoryReserved);
+        assert_int_equal(MapPage(Info, 6 * PAGE_SIZE), BootMemoryUsable);
         for (ULONG64 Page = 0; Page < BOOT_MAXIMUM_RANGES * 4 * PAGE_SIZE; Page += PAGE_SIZE)
         {
-            BOOLEAN SecondTooth = Page >= 4 * PAGE_SIZE && Page < 7 * PAGE_SIZE;
-
-            if (!SecondTooth)
+            if (Page != 5 * PAGE_SIZE && MapPage(Info, Page) != MapPage(Before, Page))
             {
-                assert_int_equal(MapPage(Info, Page), MapPage(Before, Page));
-            }
-            else if (Free < 2)
-            {
-                assert_int_equal(MapPage(Info, Page), BootMemoryReserved);
+                assert_int_equal(MapPage(Before, Page), BootMemoryUsable);
+                Lost++;
             }
         }
+        assert_int_equal(Lost, 3 * (2 - Free));
+        assert_int_equal(Info->RangesDropped, 2 - Free);
     }
     /* Whole ranges and their edges need no more than one entry more. */
     LoadComb(Info, BOOT_MAXIMUM_RANGES);
     assert_true(BootReserveRange(Info, 4 * PAGE_SIZE, 7 * PAGE_SIZE));
+    assert_int_equal(Info->RangesDropped, 0);
     LoadComb(Info, BOOT_MAXIMUM_RANGES - 1);
     assert_true(BootReserveRange(Info, 4 * PAGE_SIZE, 5 * PAGE_SIZE));
     assert_int_equal(MapPage(Info, 5 * PAGE_SIZE), BootMemoryUsable);
     free(Info);
     free(Before);
+}
+
+/* Ranges that say what is so without them make room first; ACPI's, which are RAM, never. */
+static void ReservedRangesMakeRoom(void **State)
+{
+    BOOT_INFO *Info = calloc(1, sizeof(*Info));
+    UNREFERENCED_PARAMETER(State);
+
+    for (ULONG Type = 0; Type < 2; Type++)
+    {
+        memset(Info, 0, sizeof(*Info));
+        for (ULONG Index = 0; Index < BOOT_MAXIMUM_RANGES - 1; Index++)
+        {
+            BootAddRange(Info, Index * 2 * PAGE_SIZE, PAGE_SIZE,
+                         Type == 0 ? BootMemoryDefective : BootMemoryAcpiNvs);
+        }
+        BootAddRange(Info, 0x10000000, 0x10000000, BootMemoryUsable);
+        BootNormalizeMemoryMap(Info);
+        assert_int_equal(Info->RangeCount, BOOT_MAXIMUM_RANGES);
+        assert_int_equal(BootReserveRange(Info, 0x11000000, 0x12000000), Type == 0);
+        AssertNormal(Info);
+        assert_int_equal(MapPage(Info, 0x11000000), BootMemoryReserved);
+        assert_int_equal(MapPage(Info, 0x12000000),
+                         Type == 0 ? BootMemoryUsable : BootMemoryReserved);
+        assert_true(Type == 0 || MapPage(Info, 0) == BootMemoryAcpiNvs);
+    }
+    free(Info);
+}
+
+/* However many small ranges there are, and wherever in the list, the large one is kept. */
+static void TheLargestRangesAreKept(void **State)
+{
+    BOOT_INFO *Info = malloc(sizeof(*Info));
+    UNREFERENCED_PARAMETER(State);
+
+    for (ULONG Place = 0; Place <= 1000; Place += 100)
+    {
+        memset(Info, 0, sizeof(*Info));
+        for (ULONG Index = 0; Index < 1000; Index++)
+        {
+            if (Index == Place)
+            {
+                BootAddRange(Info, 0x100000, 0x7F00000, BootMemoryUsable);
+            }
+            BootAddRange(Info, 0x8000000 + Index * 2 * PAGE_SIZE, PAGE_SIZE, BootMemoryUsable);
+        }
+        if (Place == 1000)
+        {
+            BootAddRange(Info, 0x100000, 0x7F00000, BootMemoryUsable);
+        }
+        BootAddRange(Info, 0x200000, PAGE_SIZE, BootMemoryReserved);
+        BootNormalizeMemoryMap(Info);
+        AssertNormal(Info);
+        assert_int_equal(MapPage(Info, 0x100000), BootMemoryUsable);
+        assert_int_equal(MapPage(Info, 0x200000), BootMemoryReserved);
+        assert_int_equal(MapPage(Info, 0x7FFF000), BootMemoryUsable);
+        assert_true(Info->RangesDropped >= 1000 - BOOT_MAXIMUM_RANGES);
+    }
+    free(Info);
 }
 
 static void ALossNeverMakesMemoryUsable(void **State)
@@ -441,7 +502,8 @@ static void FirmwareTypesAreKnown(void **State)
 HOST_MAIN(cmocka_unit_test(RandomMapsNormalizeAsTheOracleSays),
           cmocka_unit_test(NormalizingAgainChangesNothing),
           cmocka_unit_test(ReservingTakesExactlyTheUsablePages),
-          cmocka_unit_test(ReservingInAFullTableGivesUpTheWholeRange),
+          cmocka_unit_test(ReservingInAFullTableGivesUpTheSmallestRanges),
+          cmocka_unit_test(ReservedRangesMakeRoom), cmocka_unit_test(TheLargestRangesAreKept),
           cmocka_unit_test(ALossNeverMakesMemoryUsable),
           cmocka_unit_test(ManyNeighboursFitByMerging),
           cmocka_unit_test(RangesThatDoNotFitAreCounted),

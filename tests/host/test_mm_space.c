@@ -83,6 +83,13 @@ ULONG64 ArchUnmapPage(PVOID VirtualAddress)
 }
 
 /* The physical map holds what the boot information calls RAM. */
+static ULONG64 PhysicalLimit = 1ull << 52;
+
+ULONG64 ArchPhysicalLimit(VOID)
+{
+    return PhysicalLimit;
+}
+
 ULONG64 ArchTranslate(PVOID VirtualAddress)
 {
     ULONG64 Physical = (ULONG64)VirtualAddress - (ULONG64)HostMemory;
@@ -102,6 +109,9 @@ ULONG64 ArchTranslate(PVOID VirtualAddress)
 
 /* No broken twin. */
 KI_TWIN_ID KiSelectedTwin;
+
+/* Memory is not poisoned. */
+KI_OPTIONS KiOptions;
 
 VOID KiFlushTlbRange(PVOID VirtualAddress, SIZE_T PageCount)
 {
@@ -219,6 +229,11 @@ static VOID BadMappingsAreRefused(void **State)
     assert_null(MmMapIoSpace(Address(0xFE000000), MAXULONG64, MmNonCached));
     assert_null(MmMapIoSpace(Address(MAXULONG64), 1, MmNonCached));
     assert_null(MmMapIoSpace(Address((1ull << 52) - 1), 2, MmNonCached));
+    PhysicalLimit = 1ull << 40;
+    assert_null(MmMapIoSpace(Address(1ull << 40), 1, MmNonCached));
+    assert_null(MmMapIoSpace(Address((1ull << 40) - 1), 2, MmNonCached));
+    assert_null(MmMapIoSpace(Address(1ull << 51), PAGE_SIZE, MmNonCached));
+    PhysicalLimit = 1ull << 52;
     assert_null(MmMapIoSpace(Address(0), MM_IO_SPACE_SIZE, MmNonCached));
     assert_int_equal(MappedPages(), 0);
 }

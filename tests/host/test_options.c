@@ -142,6 +142,9 @@ static void EveryWordIsKnown(void **State)
     }
     assert_int_equal(KiExitReboot, KiExitDebug + 3);
     assert_int_equal(KiNicPoll, KiNicE1000 + 3);
+    assert_int_equal(Parse("nox2apic poison=on"), 0);
+    assert_int_equal(Options.X2Apic, KiSwitchOff);
+    assert_int_equal(Options.Poison, KiSwitchOn);
     assert_int_equal(Parse("trace=off x2apic=on lockhalt=off console=fb,serial,fb"), 0);
     assert_int_equal(Options.Trace, KiSwitchOff);
     assert_int_equal(Options.X2Apic, KiSwitchOn);

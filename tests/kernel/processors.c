@@ -2,6 +2,8 @@
 /* processors.c - who is there: counts, masks, numbers, and that work reaches every processor. */
 #include "kt.h"
 
+#include <arch/hal.h>
+
 static ULONG BitCount(KAFFINITY Mask)
 {
     ULONG Count = 0;
@@ -88,10 +90,50 @@ static VOID EachTakesWork(VOID)
     }
 }
 
+#define PARK_LIMIT 100000000ull /* 10 s, for a host that is busy */
+
+static BOOLEAN HaveParked(LONG Count)
+{
+    for (ULONG64 End = KtNow() + PARK_LIMIT; KtNow() < End;)
+    {
+        if (HalpParkedProcessors() >= Count)
+        {
+            return HalpParkedProcessors() == Count;
+        }
+        YieldProcessor();
+    }
+    return FALSE;
+}
+
+/* What an AP does that comes when nobody expects it any more: numproc= leaves some that never came
+ * at all. Each may come twice. */
+static VOID LatePark(VOID)
+{
+    LONG Parked = HalpParkedProcessors();
+
+    if (KiOptions.NumberOfProcessors != KtProcessors() || KtProcessors() == 1)
+    {
+        KtSkip("no numproc=, or none was ever started");
+        return;
+    }
+    for (ULONG Index = KtProcessors(); Index < HalpProcessorsListed; Index++)
+    {
+        for (ULONG Time = 0; Time < 2; Time++)
+        {
+            Parked++;
+            KT_REQUIRE(HalpStartUnlisted(HalpProcessorApicIds[Index]), "no trampoline");
+            KT_CHECK(HaveParked(Parked), "APIC id %u: %d parked, not %d",
+                     HalpProcessorApicIds[Index], HalpParkedProcessors(), Parked);
+        }
+    }
+    KT_CHECK(KeQueryActiveProcessorCountEx(ALL_PROCESSOR_GROUPS) == KtProcessors(), "they count");
+}
+
 static const KT_CASE Cases[] = {
     {"processor-L85-counts", CountsAgree, 0, FALSE},
     {"processor-numbers", NumbersRoundTrip, 0, FALSE},
     {"processor-each-takes-work", EachTakesWork, 0, FALSE},
+    {"processor-late-parks", LatePark, 0, FALSE},
 };
 
 KT_DEFINE_SUITE(KtProcessorSuite, "ke", Cases);

@@ -55,6 +55,7 @@ typedef struct _ARCH_FEATURES
     ULONG Extended1Edx;
     ULONG Signature; /* family, model, stepping */
     BOOLEAN InvariantTsc;
+    UCHAR PhysicalBits;   /* address lines; the boot processor's */
     ULONG64 ExtendedMask; /* register components to save, by their bits in XCR0 */
     ULONG ExtendedSize;   /* bytes they take in memory; the boot processor's    */
 } ARCH_FEATURES, *PARCH_FEATURES;

@@ -15,6 +15,9 @@
 
 ARCH_FEATURES ArchFeatures KI_RO_AFTER_INIT;
 
+#define DEFAULT_PHYSICAL_BITS 36 /* without leaf 80000008h (SDM 3A 4.1.4) */
+#define MAXIMUM_PHYSICAL_BITS 52 /* what a table entry has room for */
+
 /* PAT: WB, WT, UC-, UC, WC, WT, UC-, UC. Entry 4 is ours; the others are the power-on values, so
  * the loader's mappings keep their meaning (SDM 3A 12.12). */
 #define PAT_VALUE 0x0007040100070406ull
@@ -46,6 +49,12 @@ static VOID ArchReadFeatures(PARCH_FEATURES Features)
     {
         __cpuidex(Info, 0x80000007u, 0);
         Features->InvariantTsc = (Info[3] & (1u << 8)) != 0;
+    }
+    Features->PhysicalBits = DEFAULT_PHYSICAL_BITS;
+    if (MaximumExtended >= 0x80000008u)
+    {
+        __cpuidex(Info, 0x80000008u, 0);
+        Features->PhysicalBits = (UCHAR)Info[0];
     }
 }
 
@@ -98,6 +107,13 @@ VOID ArchDetectFeatures(BOOLEAN BootProcessor)
     {
         ArchFeatures.InvariantTsc = FALSE;
     }
+}
+
+ULONG64 ArchPhysicalLimit(VOID)
+{
+    ULONG Bits = ArchFeatures.PhysicalBits;
+
+    return 1ull << (Bits < MAXIMUM_PHYSICAL_BITS ? Bits : MAXIMUM_PHYSICAL_BITS);
 }
 
 static ULONG64 ArchWantedCr4(VOID)

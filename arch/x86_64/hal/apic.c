@@ -37,6 +37,11 @@
 #define MSR_X2APIC_ICR 0x830u
 #define MSR_X2APIC_SELF_IPI 0x83Fu
 #define CPUID_1_ECX_X2APIC (1u << 21)
+#define CPUID_7_EDX_ARCH_CAPABILITIES (1u << 29)
+#define MSR_ARCH_CAPABILITIES 0x10Au
+#define ARCH_CAPABILITIES_XAPIC_DISABLE (1ull << 21)
+#define MSR_XAPIC_DISABLE_STATUS 0xBDu
+#define XAPIC_DISABLED 1ull
 
 #define APIC_SPURIOUS_ENABLE 0x100u
 #define ICR_IDLE_SPINS 1000000u
@@ -185,6 +190,22 @@ static VOID HalpDrainInService(VOID)
     KiLog(KiLogWarning, "APIC: interrupts stay in service after %u EOIs", DRAIN_LIMIT);
 }
 
+/* SDM 3A 11.12.1.1: a processor may refuse to leave x2APIC mode, which is then not to be tried. */
+static BOOLEAN HalpIsX2ApicLocked(VOID)
+{
+    ULONG Info[4];
+
+    __cpuidex(Info, 0, 0);
+    if (Info[0] < 7)
+    {
+        return FALSE;
+    }
+    __cpuidex(Info, 7, 0);
+    return (Info[3] & CPUID_7_EDX_ARCH_CAPABILITIES) &&
+           (__readmsr(MSR_ARCH_CAPABILITIES) & ARCH_CAPABILITIES_XAPIC_DISABLE) &&
+           (__readmsr(MSR_XAPIC_DISABLE_STATUS) & XAPIC_DISABLED);
+}
+
 /* Decides the mode. The boot processor's word holds for all: an AP switches itself. */
 static VOID HalpChooseApicMode(ULONG64 ApicBase)
 {
@@ -200,7 +221,10 @@ static VOID HalpChooseApicMode(ULONG64 ApicBase)
     }
     if (LeftOn && KiOptions.X2Apic == KiSwitchOff)
     {
-        KiLog(KiLogWarning, "APIC: x2apic=off ignored: firmware left x2APIC on");
+        /* It stays on even if it is not locked: the other processors may be in it too, and INIT
+         * need not take them out of it. */
+        KiLog(KiLogWarning, "APIC: x2APIC stays on: firmware left it on%s",
+              HalpIsX2ApicLocked() ? " and locked it" : "");
     }
     if (!HalpX2ApicMode && !ArchMapPage((PVOID)MM_APIC_BASE, ApicBase & APIC_BASE_ADDRESS,
                                         ARCH_PAGE_WRITE | ARCH_PAGE_UNCACHED))

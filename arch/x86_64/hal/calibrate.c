@@ -250,6 +250,8 @@ VOID HalpCalibrate(const HALP_REFERENCE *References, ULONG Count)
     ArchRestoreInterrupts(Enabled);
     if (AnswerCount == 0)
     {
+        KiLog(KiLogError, "clock: no CPUID leaf, HPET, PM timer or PIT tells how fast the APIC "
+                          "timer runs");
         KeBugCheckEx(HAL_INITIALIZATION_FAILED, Count, 0, 0, 0);
     }
     Chosen = (Chosen != NULL) ? Chosen : &Answers[0];

@@ -23,6 +23,10 @@ typedef struct _HALP_ACPI
 VOID HalpInitializePic(VOID);
 VOID HalpInitializeIoApics(VOID);
 
+/* Maps registers at an address that a table gives, uncached; NULL, with a warning that names them,
+ * if it lies in memory or out of reach (window.c). IRQL <= DISPATCH_LEVEL. */
+volatile VOID *HalpMapRegisters(PCSTR Name, ULONG64 Physical, SIZE_T Length);
+
 /* Make resets and power-off possible from a bug check (reset.c, power.c). */
 VOID HalpPrepareReset(VOID);
 VOID HalpPreparePowerOff(VOID);

@@ -21,6 +21,7 @@
 #define IOAPIC_REGISTER_VERSION 0x01
 #define IOAPIC_REGISTER_REDIRECTION 0x10
 #define IOAPIC_WINDOW 0x20
+#define IOAPIC_HIGHEST_GSI 4095u /* more than any machine has; above it a base is garbage */
 
 #define RTE_MASKED 0x10000u
 #define RTE_LEVEL 0x8000u
@@ -221,22 +222,48 @@ ULONG64 HalpReadLine(ULONG Gsi)
     return Entry;
 }
 
+/* TRUE, with a warning, if its lines are another's, or none that a machine can have. */
+static BOOLEAN HalpLinesCollide(ULONG64 Address, ULONG GsiBase, ULONG LineCount)
+{
+    if (GsiBase > IOAPIC_HIGHEST_GSI)
+    {
+        KiLog(KiLogWarning, "IOAPIC at %llx: lines from %u on are impossible: not used", Address,
+              GsiBase);
+        return TRUE;
+    }
+    for (ULONG Index = 0; Index < HalpIoApicCount; Index++)
+    {
+        const HALP_IOAPIC *Other = &HalpIoApics[Index];
+
+        if (GsiBase < Other->GsiBase + Other->LineCount && GsiBase + LineCount > Other->GsiBase)
+        {
+            KiLog(KiLogWarning, "IOAPIC at %llx: lines %u to %u are another's: not used", Address,
+                  GsiBase, GsiBase + LineCount - 1);
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
 static VOID HalpAddIoApic(ULONG64 Address, ULONG GsiBase)
 {
     PHALP_IOAPIC IoApic = &HalpIoApics[HalpIoApicCount];
-    PHYSICAL_ADDRESS Physical = {.QuadPart = (LONGLONG)Address};
     ULONG Version;
 
-    IoApic->Registers = MmMapIoSpace(Physical, IOAPIC_WINDOW, MmNonCached);
+    IoApic->Registers = (volatile UCHAR *)HalpMapRegisters("IOAPIC", Address, IOAPIC_WINDOW);
     if (IoApic->Registers == NULL)
     {
-        KiLog(KiLogWarning, "IOAPIC at %llx cannot be mapped: its lines are unused", Address);
         return;
     }
     Version = HalpIoApicRead(IoApic, IOAPIC_REGISTER_VERSION);
     IoApic->GsiBase = GsiBase;
     IoApic->LineCount = ((Version >> 16) & 0xFF) + 1;
-    if (Version == MAXULONG || IoApic->LineCount > HALP_MAXIMUM_LINES_EACH)
+    if (HalpLinesCollide(Address, GsiBase, IoApic->LineCount))
+    {
+        MmUnmapIoSpace((PVOID)IoApic->Registers, IOAPIC_WINDOW);
+        return;
+    }
+    if (Version == MAXULONG || Version == 0 || IoApic->LineCount > HALP_MAXIMUM_LINES_EACH)
     {
         KiLog(KiLogWarning, "IOAPIC at %llx does not answer: its lines are unused", Address);
         MmUnmapIoSpace((PVOID)IoApic->Registers, IOAPIC_WINDOW);

@@ -52,15 +52,13 @@ static PVOID HalpEcamAddress(ULONG Bus, ULONG Device, ULONG Function, ULONG Offs
     if (Window == NULL)
     {
         ULONG64 Base;
-        PHYSICAL_ADDRESS Physical;
 
         /* MmMapIoSpace's own limit: whoever asks from above finds only buses seen before. */
         if (KeGetCurrentIrql() > DISPATCH_LEVEL || !HalpQueryMcfg(Bus, &Base))
         {
             return NULL;
         }
-        Physical.QuadPart = (LONGLONG)Base;
-        Window = MmMapIoSpace(Physical, HALP_ECAM_BUS_BYTES, MmNonCached);
+        Window = (PVOID)HalpMapRegisters("PCI: MCFG's window", Base, HALP_ECAM_BUS_BYTES);
         if (Window == NULL)
         {
             return NULL;

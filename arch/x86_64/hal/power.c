@@ -54,8 +54,6 @@ static PCSTR HalpPowerOffProblem = "no FADT";
 /* Makes a register usable; what is wrong with it, or NULL. */
 static PCSTR HalpPreparePm1(PHALP_PM1 Pm1, const HALP_ACPI_REGISTER *Register)
 {
-    PHYSICAL_ADDRESS Address = {.QuadPart = (LONGLONG)Register->Address};
-
     Pm1->Register = Register;
     if (Register->Address == 0)
     {
@@ -63,7 +61,8 @@ static PCSTR HalpPreparePm1(PHALP_PM1 Pm1, const HALP_ACPI_REGISTER *Register)
     }
     if (Register->Space == HALP_ACPI_SPACE_MEMORY)
     {
-        Pm1->Memory = MmMapIoSpace(Address, sizeof(USHORT), MmNonCached);
+        Pm1->Memory = HalpMapRegisters("ACPI: FADT: PM1 control register", Register->Address,
+                                       sizeof(USHORT));
         return Pm1->Memory == NULL ? "a PM1 control register cannot be mapped" : NULL;
     }
     return Register->Address >= MAXUSHORT ? "a PM1 control register's port is above 65534" : NULL;

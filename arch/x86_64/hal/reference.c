@@ -72,16 +72,26 @@ static BOOLEAN HalpCounts(ULONG64 (*Read)(VOID))
     return FALSE;
 }
 
+/* For a counter that a table promises. */
+static BOOLEAN HalpIsAlive(const HALP_REFERENCE *Reference)
+{
+    if (HalpCounts(Reference->Read))
+    {
+        return TRUE;
+    }
+    KiLog(KiLogWarning, "%s does not count: not used", Reference->Name);
+    return FALSE;
+}
+
 static BOOLEAN HalpOpenHpet(PHALP_REFERENCE Reference)
 {
-    PHYSICAL_ADDRESS Address = {.QuadPart = (LONGLONG)HalpAcpi.Hpet.Address};
     ULONG Period;
 
     if (!HalpAcpi.HaveHpet)
     {
         return FALSE;
     }
-    HalpHpet = MmMapIoSpace(Address, HPET_WINDOW, MmNonCached);
+    HalpHpet = (volatile UCHAR *)HalpMapRegisters("HPET", HalpAcpi.Hpet.Address, HPET_WINDOW);
     if (HalpHpet == NULL)
     {
         return FALSE;
@@ -99,25 +109,29 @@ static BOOLEAN HalpOpenHpet(PHALP_REFERENCE Reference)
     Reference->Frequency = FEMTOSECONDS / Period;
     Reference->Read = HalpReadHpet;
     Reference->Bits = 32;
-    return HalpCounts(HalpReadHpet);
+    return HalpIsAlive(Reference);
 }
 
 static BOOLEAN HalpOpenPmTimer(PHALP_REFERENCE Reference)
 {
     const HALP_ACPI_REGISTER *Register = &HalpAcpi.Fadt.PmTimer;
-    PHYSICAL_ADDRESS Address = {.QuadPart = (LONGLONG)Register->Address};
 
     if (!HalpAcpi.HaveFadt || Register->Address == 0)
     {
         return FALSE;
     }
-    if (Register->Space == HALP_ACPI_SPACE_IO)
+    if (Register->Space == HALP_ACPI_SPACE_IO && Register->Address > MAXUSHORT - sizeof(ULONG) + 1)
+    {
+        KiLog(KiLogWarning, "ACPI PM timer at port %llx: there is no such port: not used",
+              Register->Address);
+    }
+    else if (Register->Space == HALP_ACPI_SPACE_IO)
     {
         HalpPmTimerPort = (USHORT)Register->Address;
     }
     else if (Register->Space == HALP_ACPI_SPACE_MEMORY)
     {
-        HalpPmTimerRegister = MmMapIoSpace(Address, sizeof(ULONG), MmNonCached);
+        HalpPmTimerRegister = HalpMapRegisters("ACPI PM timer", Register->Address, sizeof(ULONG));
     }
     if (HalpPmTimerPort == 0 && HalpPmTimerRegister == NULL)
     {
@@ -127,7 +141,7 @@ static BOOLEAN HalpOpenPmTimer(PHALP_REFERENCE Reference)
     Reference->Read = HalpReadPmTimer;
     Reference->Bits = HalpAcpi.Fadt.PmTimer32Bit ? 32 : 24;
     Reference->Frequency = PM_TIMER_FREQUENCY;
-    return HalpCounts(HalpReadPmTimer);
+    return HalpIsAlive(Reference);
 }
 
 static BOOLEAN HalpOpenPit(PHALP_REFERENCE Reference)

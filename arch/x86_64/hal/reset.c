@@ -39,11 +39,10 @@ static volatile UCHAR *HalpResetRegister KI_RO_AFTER_INIT;
 VOID HalpPrepareReset(VOID)
 {
     const HALP_ACPI_REGISTER *Register = &HalpAcpi.Fadt.Reset;
-    PHYSICAL_ADDRESS Address = {.QuadPart = (LONGLONG)Register->Address};
 
     if (Register->Address != 0 && Register->Space == HALP_ACPI_SPACE_MEMORY)
     {
-        HalpResetRegister = MmMapIoSpace(Address, 1, MmNonCached);
+        HalpResetRegister = HalpMapRegisters("ACPI: FADT: reset register", Register->Address, 1);
     }
 }
 

@@ -36,7 +36,7 @@ PVOID HalpMapTable(ULONG64 Physical, PULONG Length)
 
     if (Header == NULL)
     {
-        KiLog(KiLogWarning, "ACPI: table at %llx cannot be mapped: ignored", Physical);
+        KiLog(KiLogWarning, "ACPI: table at %llx cannot be reached: ignored", Physical);
         return NULL;
     }
     *Length = Header->Length;
@@ -107,6 +107,11 @@ static BOOLEAN HalpWalkRoot(ULONG64 Physical, PCSTR Signature)
         return FALSE;
     }
     Count = HalpAcpiRootEntryCount(Root, Length);
+    if (Count > MAXIMUM_TABLES)
+    {
+        KiLog(KiLogWarning, "ACPI: %s: of %u tables the first %u are read", Signature, Count,
+              MAXIMUM_TABLES);
+    }
     for (ULONG Index = 0; Index < Count && Index < MAXIMUM_TABLES; Index++)
     {
         ULONG TableLength;

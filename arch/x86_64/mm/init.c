@@ -59,6 +59,42 @@ static VOID ArchChooseBootPages(PBOOT_INFO BootInfo)
     }
 }
 
+/* Firmware's map may name addresses that do not exist, or that the physical map has no room for:
+ * what lies there is nobody's. */
+static VOID ArchClipRanges(PBOOT_INFO BootInfo)
+{
+    ULONG64 Limit = ArchPhysicalLimit();
+    ULONG64 Lost = 0;
+
+    Limit = Limit < MM_PHYSICAL_MAP_SIZE ? Limit : MM_PHYSICAL_MAP_SIZE;
+    for (ULONG Index = 0; Index < BootInfo->RangeCount; Index++)
+    {
+        PBOOT_MEMORY_RANGE Range = &BootInfo->Ranges[Index];
+
+        if (Range->End <= Limit || Range->Type == BootMemoryReserved)
+        {
+            continue;
+        }
+        if (Range->Type == BootMemoryUsable)
+        {
+            Lost += Range->End - (Range->Start > Limit ? Range->Start : Limit);
+        }
+        if (Range->Start >= Limit)
+        {
+            Range->Type = BootMemoryReserved;
+        }
+        else
+        {
+            Range->End = Limit;
+        }
+    }
+    if (Lost != 0)
+    {
+        KiLog(KiLogWarning, "memory map: %llu KiB above %llx cannot be addressed: unused",
+              Lost / 1024, Limit);
+    }
+}
+
 /* Two pages in a row, usable, below 640 KiB and not the first page: the highest there are. */
 static VOID ArchReserveTrampoline(PBOOT_INFO BootInfo)
 {
@@ -181,6 +217,7 @@ static VOID ArchFillTopLevel(VOID)
 
 VOID ArchInitializeMemory(PBOOT_INFO BootInfo)
 {
+    ArchClipRanges(BootInfo);
     for (ULONG Index = 0; Index < BootInfo->RangeCount; Index++)
     {
         if (BootInfo->Ranges[Index].Type == BootMemoryUsable ||
@@ -193,6 +230,10 @@ VOID ArchInitializeMemory(PBOOT_INFO BootInfo)
     ArchReserveLoaded(BootInfo);
     ArchChooseBootPages(BootInfo);
 
+    if (ArchBootPagesEnd == 0)
+    {
+        KiLog(KiLogError, "memory map: no usable range of 2 MiB below 4 GiB");
+    }
     ArchKernelCr3 = ArchNewTable();
     if (ArchKernelCr3 == 0)
     {

@@ -94,6 +94,9 @@ static ULONG64 HalpBuildTrampolineTables(VOID)
     return Root;
 }
 
+/* Written once by HalpPrepareTrampoline; NULL: there is no trampoline. */
+static PHALP_TRAMPOLINE_DATA HalpTrampoline;
+
 static PHALP_TRAMPOLINE_DATA HalpPrepareTrampoline(PHALP_START_SLOT Slots, ULONG Count)
 {
     ULONG64 Page = ArchTrampolinePages;
@@ -131,6 +134,7 @@ static PHALP_TRAMPOLINE_DATA HalpPrepareTrampoline(PHALP_START_SLOT Slots, ULONG
     Data->Far32Selector = 0x10;
     Data->Far64Offset = (ULONG)(Page + (ULONG64)HalpTrampolineLong);
     Data->Far64Selector = 0x08;
+    HalpTrampoline = Data;
     return Data;
 }
 
@@ -200,4 +204,22 @@ VOID HalpStartProcessors(PHALP_START_SLOT Slots, ULONG Count)
                   Slots[Index].ApicId, ANSWER_LIMIT_MS);
         }
     }
+}
+
+LONG HalpParkedProcessors(VOID)
+{
+    return HalpTrampoline != NULL ? ReadNoFence(&HalpTrampoline->Parked) : 0;
+}
+
+BOOLEAN HalpStartUnlisted(ULONG ApicId)
+{
+    if (HalpTrampoline == NULL)
+    {
+        return FALSE;
+    }
+    HalpApicCommand(ApicId, APIC_ICR_INIT | APIC_ICR_ASSERT);
+    HalpStall(INIT_WAIT_US);
+    HalpApicCommand(ApicId,
+                    APIC_ICR_STARTUP | APIC_ICR_ASSERT | STARTUP_VECTOR(ArchTrampolinePages));
+    return TRUE;
 }

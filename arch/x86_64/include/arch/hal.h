@@ -81,6 +81,12 @@ typedef struct _HALP_START_SLOT
 
 VOID HalpStartProcessors(PHALP_START_SLOT Slots, ULONG Count);
 
+/* How many processors came too late or without a slot, and have parked themselves. Any IRQL. */
+LONG HalpParkedProcessors(VOID);
+/* For tests: INIT and STARTUP to a processor that has no slot. FALSE if nothing was ever started,
+ * so that there is no code for it to run. PASSIVE_LEVEL. */
+BOOLEAN HalpStartUnlisted(ULONG ApicId);
+
 /* A random number from the processor; FALSE, and *Value is what it was, if it has none to give.
  * Any IRQL, once the boot processor's features are known. */
 BOOLEAN ArchReadRandom(PULONG64 Value);

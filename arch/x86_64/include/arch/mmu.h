@@ -39,6 +39,10 @@ FORCEINLINE PVOID ArchPhysicalToVirtual(ULONG64 Physical)
     return (PVOID)(MM_PHYSICAL_MAP_BASE + Physical);
 }
 
+/* The first physical address that the processor has no lines for: a table entry that holds it
+ * faults when it is used. */
+ULONG64 ArchPhysicalLimit(VOID);
+
 /* Where page-table pages come from: returns a page's physical address, or 0 if there is none.
  * Until the memory manager sets one, early boot's own allocator is used. */
 typedef ULONG64 ARCH_PAGE_TABLE_ALLOCATOR(VOID);
