@@ -24,10 +24,10 @@
  *       (masked, timer set) -> tick -> (masked, queued)
  *
  *   "Masked" always has a DPC queued or running, or the timer set for one, so reception cannot
- *   stall: the ISR queues one after masking, and a run ends in one of the three ways above.
- *   A frame that arrives after the run found the ring empty and before it unmasks has set its cause
- *   in ICR already; unmasking raises the line at once. That closes the classic gap without a second
- *   look at the ring.
+ *   stall: the ISR queues one after masking, and a run ends in one of the three ways above. A frame
+ *   that arrives after the run found the ring empty and before it unmasks has set its cause in ICR
+ *   already; unmasking raises the line at once. That closes the classic gap without a second look
+ *   at the ring.
  *
  *   Two runs at the same time are normal. A DPC is out of its queue before it runs, so an interrupt
  *   that arrives meanwhile (a link change, say) queues it again, on another processor if that is

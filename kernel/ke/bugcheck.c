@@ -48,8 +48,8 @@ static BOOLEAN KiReporting;
 /* What the owner reports, while he draws its page's first part. */
 static const KI_STOP *KiStopOnScreen;
 
-/* Set by the owner when the report has failed. */
-static BOOLEAN KiReportFailed;
+/* How often reporting, and then ending the boot, have failed: the owner's. */
+static ULONG KiReportFailures;
 
 static const struct
 {
@@ -328,13 +328,21 @@ static DECLSPEC_NORETURN VOID KiFailReport(VOID)
         KiReport(Stop);
         KiExit(HALP_EXIT_BUGCHECK);
     }
-    if (!KiReportFailed)
+    switch (KiReportFailures++)
     {
-        KiReportFailed = TRUE;
+    case 0:
         HalpSerialWrite(0, REPORT_FAILED, sizeof(REPORT_FAILED) - 1);
         KdpReportFailed();
+        KiExit(HALP_EXIT_BUGCHECK);
+    case 1:
+        KiExit(HALP_EXIT_BUGCHECK);
+    default: /* what ends the boot fails too: nothing that has state to be wrong */
+        if (KiOptions.Exit == KiExitDebug)
+        {
+            HalpDebugExit(HALP_EXIT_BUGCHECK);
+        }
+        HalpHalt();
     }
-    KiExit(HALP_EXIT_BUGCHECK);
 }
 
 VOID KiBugCheckFrame(ULONG Code, ULONG_PTR Parameter1, ULONG_PTR Parameter2, ULONG_PTR Parameter3,

@@ -109,7 +109,8 @@ class Config:
             line += ['--scenario', self.get('scenario')] if self.get('scenario') else []
             for result in self.get('fails').split():
                 line += ['--expect-fail', result]
-            return line
+            line += ['--test', tests or self.get('tests')] if self.get('tests') else []
+            return line + (['--expect-log', self.get('log')] if self.get('log') else [])
         seed = SEEDED.fullmatch(self.name)
         line += ['--seed=' + seed[2]] if seed else []
         line += ['--test', tests or self.get('tests', SMOKE)]

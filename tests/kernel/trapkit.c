@@ -10,6 +10,7 @@
 #define MSR_X2APIC_FIRST 0x800u
 
 #define APIC_TPR 0x080u
+#define APIC_SPURIOUS 0x0F0u
 #define APIC_ISR 0x100u
 #define APIC_IRR 0x200u
 #define APIC_WORDS 8u
@@ -30,6 +31,16 @@ static ULONG KtReadApic(ULONG Register)
         return (ULONG)__readmsr(MSR_X2APIC_FIRST + (Register >> 4));
     }
     return *(volatile ULONG *)(MM_APIC_BASE + Register);
+}
+
+static VOID KtWriteApic(ULONG Register, ULONG Value)
+{
+    if (__readmsr(MSR_APIC_BASE) & APIC_BASE_EXTD)
+    {
+        __writemsr(MSR_X2APIC_FIRST + (Register >> 4), Value);
+        return;
+    }
+    *(volatile ULONG *)(MM_APIC_BASE + Register) = Value;
 }
 
 ULONG KtTaskPriority(VOID)
@@ -54,6 +65,32 @@ ULONG KtCountInService(VOID)
         }
     }
     return Count;
+}
+
+/* Where the EOI does nothing for the vector that the spurious vector register names, it does once
+ * that names another. */
+BOOLEAN KtSpuriousVectorEnds(VOID)
+{
+    ULONG64 End = KtNow() + KT_SECONDS(5);
+    BOOLEAN Enabled, Ends;
+
+    HalpSendIpi(KeGetCurrentProcessorIndex(), SPURIOUS_VECTOR);
+    while (KtIsRequested(SPURIOUS_VECTOR) && KtNow() < End)
+    {
+        YieldProcessor();
+    }
+    Enabled = ArchDisableInterrupts();
+    Ends = !HalpIsInService(SPURIOUS_VECTOR);
+    if (!Ends)
+    {
+        ULONG Register = KtReadApic(APIC_SPURIOUS);
+
+        KtWriteApic(APIC_SPURIOUS, Register | 0xFF);
+        HalpEndOfInterrupt();
+        KtWriteApic(APIC_SPURIOUS, Register);
+    }
+    ArchRestoreInterrupts(Enabled);
+    return Ends;
 }
 
 BOOLEAN KtWaitRequested(ULONG Vector)

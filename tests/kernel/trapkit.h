@@ -33,6 +33,10 @@ ULONG KtTaskPriority(VOID);
 BOOLEAN KtIsRequested(ULONG Vector);
 ULONG KtCountInService(VOID);
 
+/* TRUE if the APIC ends SPURIOUS_VECTOR like any other when it was sent as an interrupt, as the SDM
+ * has it; Bochs keeps it in service. The probe leaves nothing in service either way. */
+BOOLEAN KtSpuriousVectorEnds(VOID);
+
 /* Spins until Vector is requested; FALSE after some seconds. */
 BOOLEAN KtWaitRequested(ULONG Vector);
 

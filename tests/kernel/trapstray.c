@@ -79,6 +79,11 @@ static VOID TakeSpurious(PVOID Context, ULONG Processor)
 
 static VOID InjectedSpurious(VOID)
 {
+    if (!KtSpuriousVectorEnds())
+    {
+        KtSkip("this APIC does not end its spurious vector");
+        return;
+    }
     KtParallel(TakeSpurious, NULL);
 }
 
@@ -158,6 +163,11 @@ static VOID CheckInside(HALP_VECTOR_ROUTINE *Inside)
 
 static VOID SpuriousOnTop(VOID)
 {
+    if (!KtSpuriousVectorEnds())
+    {
+        KtSkip("this APIC does not end its spurious vector");
+        return;
+    }
     CheckInside(SendSpuriousInside);
 }
 

@@ -3,9 +3,9 @@
  * calibrate.c - how fast the TSC and the APIC timer run.
  *
  * The ladder: what the processor says (CPUID 15h), what the hypervisor says (leaf 40000010h), what
- * a measurement against HPET, PM timer or PIT says, what the processor is called (CPUID 16h). The
- * first answer counts; where there are two,
- * they are compared and a disagreement of more than one percent is reported. A measurement reads
+ * a measurement against HPET, PM timer or PIT says, what the processor is called (CPUID 16h). Two
+ * answers that agree within one percent are enough, and the first of them counts. Where two do not
+ * agree a third one decides: CPUID may tell of a chip that is not what runs. A measurement reads
  * both counters close together at the two ends of a 10 ms window: each end is the best of several
  * tries, so an interruption of the whole machine (SMM, a busy host) between two reads does no harm.
  */
@@ -27,6 +27,16 @@ typedef struct _HALP_SAMPLE
     ULONG64 Tsc;
     ULONG Timer; /* APIC timer: counts down */
 } HALP_SAMPLE;
+
+/* What one source says. */
+typedef struct _HALP_ANSWER
+{
+    PCSTR Name;
+    ULONG64 Tsc;
+    ULONG64 Timer;
+} HALP_ANSWER;
+
+#define MAXIMUM_ANSWERS 3
 
 /* The reading in which least time passed between the first and the last of the three reads. */
 static HALP_SAMPLE HalpSample(const HALP_REFERENCE *Reference)
@@ -157,68 +167,95 @@ static BOOLEAN HalpAgrees(ULONG64 One, ULONG64 Other)
     return Difference <= One / 100 * DISAGREEMENT_PERCENT;
 }
 
-static VOID HalpTakeAnswer(PCSTR Source, ULONG64 Tsc, ULONG64 Timer, PCSTR *Chosen)
+static BOOLEAN HalpAnswersAgree(const HALP_ANSWER *One, const HALP_ANSWER *Other)
 {
-    if (*Chosen == NULL)
+    return HalpAgrees(One->Tsc, Other->Tsc) && HalpAgrees(One->Timer, Other->Timer);
+}
+
+/* The first answer that another one agrees with; NULL if there is none. */
+static const HALP_ANSWER *HalpConfirmedAnswer(const HALP_ANSWER *Answers, ULONG Count)
+{
+    for (ULONG One = 0; One < Count; One++)
     {
-        HalpTscFrequency = Tsc;
-        HalpApicTimerFrequency = Timer;
-        *Chosen = Source;
-        KiLog(KiLogInfo, "clock: TSC %llu kHz, APIC timer %llu kHz by %s", Tsc / 1000, Timer / 1000,
-              Source);
+        for (ULONG Other = One + 1; Other < Count; Other++)
+        {
+            if (HalpAnswersAgree(&Answers[One], &Answers[Other]))
+            {
+                return &Answers[One];
+            }
+        }
     }
-    else if (HalpAgrees(HalpTscFrequency, Tsc) && HalpAgrees(HalpApicTimerFrequency, Timer))
+    return NULL;
+}
+
+/* Two answers that agree are enough; of two that do not, a third one decides. */
+static ULONG HalpCollectAnswers(const HALP_REFERENCE *References, ULONG ReferenceCount,
+                                HALP_ANSWER Answers[MAXIMUM_ANSWERS])
+{
+    ULONG Count = 0;
+
+    Answers[Count].Name = "CPUID 15h";
+    Count += HalpAskProcessor(&Answers[Count].Tsc, &Answers[Count].Timer);
+    Answers[Count].Name = "hypervisor";
+    Count += HalpAskHypervisor(&Answers[Count].Tsc, &Answers[Count].Timer);
+    for (ULONG Index = 0; Index < ReferenceCount && Count < MAXIMUM_ANSWERS &&
+                          HalpConfirmedAnswer(Answers, Count) == NULL;
+         Index++)
     {
-        KiLog(KiLogInfo, "clock: %s agrees within %u %%", Source, DISAGREEMENT_PERCENT);
+        HALP_ANSWER *Answer = &Answers[Count];
+
+        Answer->Name = References[Index].Name;
+        Count += HalpMeasure(&References[Index], &Answer->Tsc, &Answer->Timer) ||
+                 HalpMeasure(&References[Index], &Answer->Tsc, &Answer->Timer);
     }
-    else
+    if (Count < 2)
     {
-        KiLog(KiLogWarning, "clock: %s says TSC %llu kHz, APIC timer %llu kHz; %s is believed",
-              Source, Tsc / 1000, Timer / 1000, *Chosen);
+        Answers[Count].Name = "CPUID 16h";
+        Count += HalpAskNominal(&Answers[Count].Tsc, &Answers[Count].Timer);
+    }
+    return Count;
+}
+
+static VOID HalpReportAnswers(const HALP_ANSWER *Answers, ULONG Count, const HALP_ANSWER *Chosen)
+{
+    KiLog(KiLogInfo, "clock: TSC %llu kHz, APIC timer %llu kHz by %s", Chosen->Tsc / 1000,
+          Chosen->Timer / 1000, Chosen->Name);
+    for (ULONG Index = 0; Index < Count; Index++)
+    {
+        const HALP_ANSWER *Answer = &Answers[Index];
+
+        if (Answer != Chosen && HalpAnswersAgree(Chosen, Answer))
+        {
+            KiLog(KiLogInfo, "clock: %s agrees within %u %%", Answer->Name, DISAGREEMENT_PERCENT);
+        }
+        else if (Answer != Chosen)
+        {
+            KiLog(KiLogWarning, "clock: %s says TSC %llu kHz, APIC timer %llu kHz; %s is believed",
+                  Answer->Name, Answer->Tsc / 1000, Answer->Timer / 1000, Chosen->Name);
+        }
+    }
+    if (Count == 1)
+    {
+        KiLog(KiLogWarning, "clock: nothing to check %s by", Chosen->Name);
     }
 }
 
-/* At most two answers are wanted: the one to use, and one to check it by. */
 VOID HalpCalibrate(const HALP_REFERENCE *References, ULONG Count)
 {
     BOOLEAN Enabled = ArchDisableInterrupts();
-    ULONG64 Tsc, Timer;
-    PCSTR Chosen = NULL;
-    ULONG Answers = 0;
+    HALP_ANSWER Answers[MAXIMUM_ANSWERS];
+    ULONG AnswerCount = HalpCollectAnswers(References, Count, Answers);
+    const HALP_ANSWER *Chosen = HalpConfirmedAnswer(Answers, AnswerCount);
 
-    if (HalpAskProcessor(&Tsc, &Timer))
-    {
-        HalpTakeAnswer("CPUID 15h", Tsc, Timer, &Chosen);
-        Answers++;
-    }
-    if (HalpAskHypervisor(&Tsc, &Timer))
-    {
-        HalpTakeAnswer("hypervisor", Tsc, Timer, &Chosen);
-        Answers++;
-    }
-    for (ULONG Index = 0; Index < Count && Answers < 2; Index++)
-    {
-        if (HalpMeasure(&References[Index], &Tsc, &Timer) ||
-            HalpMeasure(&References[Index], &Tsc, &Timer))
-        {
-            HalpTakeAnswer(References[Index].Name, Tsc, Timer, &Chosen);
-            Answers++;
-        }
-    }
-    if (Answers < 2 && HalpAskNominal(&Tsc, &Timer))
-    {
-        HalpTakeAnswer("CPUID 16h", Tsc, Timer, &Chosen);
-        Answers++;
-    }
-    if (Answers == 1)
-    {
-        KiLog(KiLogWarning, "clock: nothing to check %s by", Chosen);
-    }
     ArchRestoreInterrupts(Enabled);
-    if (Chosen == NULL)
+    if (AnswerCount == 0)
     {
         KiLog(KiLogError, "clock: no CPUID leaf, HPET, PM timer or PIT tells how fast the APIC "
                           "timer runs");
         KeBugCheckEx(HAL_INITIALIZATION_FAILED, Count, 0, 0, 0);
     }
+    Chosen = (Chosen != NULL) ? Chosen : &Answers[0];
+    HalpTscFrequency = Chosen->Tsc;
+    HalpApicTimerFrequency = Chosen->Timer;
+    HalpReportAnswers(Answers, AnswerCount, Chosen);
 }

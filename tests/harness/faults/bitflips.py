@@ -17,9 +17,10 @@ import qmp
 
 COUNT = 60
 HANG = 20                   # seconds without the end of the run
+APIC_ERROR = 0xE2           # a vector whose first arrival is logged
 IMAGE_BASE = 0xFFFFFFFF80000000
 KINDS = {'t': 'code', 'r': 'constants', 'd': 'data', 'b': 'data'}
-OWN = re.compile(r'(Ki|Ke|Ex|Ob|Ps|Io|Mi|Mm|Halp|Arch)')
+OWN = re.compile(r'(Ki|Ke|Ex|Ob|Ps|Io|Mi|Mm|Halp|Arch)[A-Z]')
 FATES = ('masked', 'bug check', 'failed check', 'hang', 'reset')
 EXITS = {qemu.PASS: 'masked', qemu.BUGCHECK: 'bug check', qemu.FAIL: 'failed check', 0: 'reset'}
 
@@ -49,6 +50,19 @@ def flip(guest, address, bit):
         return EXITS.get(status, qemu.status_name(status))
     except subprocess.TimeoutExpired:
         return 'hang'
+
+
+@outside.scenario('wild-log')
+def wild_log(guest, out):
+    """A pointer of the log is damaged, which reporting and ending the boot both need: it ends."""
+    guest.wait_progress()
+    (_, address, _), = [one for one in targets(qemu.image(guest.machine))['data']
+                        if one[0] == 'KiThisBank']
+    guest.probe.write(address, 0x0800000000000000, 8)       # not canonical
+    guest.probe.interrupt(0, APIC_ERROR)                    # something to log
+    guest.finish(qemu.BUGCHECK)
+    out.result(guest.log().count('the report of this bug check failed itself') == 1,
+               'wild/report-failed-once')
 
 
 @outside.scenario('bit-flips')
