@@ -68,7 +68,10 @@ static VOID KdpWriteLastAdvice(ULONG Row)
         KdpWriteRow(Row, MARGIN, PAGE_COLOR, "The machine then switches itself off.");
         break;
     default:
-        KdpWriteRow(Row, MARGIN, PAGE_COLOR, "Then switch the machine off and on again.");
+        KdpWriteRow(Row, MARGIN, PAGE_COLOR, "%s",
+                    KiOptions.KeepLines != 0
+                        ? "Then reset the machine, by its button: its next start shows the report."
+                        : "Then switch the machine off and on again.");
         break;
     }
 }

@@ -182,5 +182,6 @@ ROWS = [
     Row('ping/4-64-cost', '    host CPU time of the emulator, each', 'us'),
     Row('idle/16', 'idle, 16 CPUs, of a host core', 'per cent', '< 1', 1),
     Row('image/loaded', 'image, bytes loaded', 'KiB', '', 300),
+    Row('image/kernel', '    without its tests and benchmarks', 'KiB'),
     series('wall16', 'memory-used', 'memory used, 16 CPUs', 'bytes', '', 16 * 1024 * 1024),
 ]

@@ -82,10 +82,6 @@ VOID KiLog(KI_LOG_LEVEL Level, PCSTR Format, ...)
     FUZZ_REQUIRE(Format != NULL);
 }
 
-VOID HalpPreparePowerOff(VOID)
-{
-}
-
 VOID HalpPrepareReset(VOID)
 {
 }
