@@ -166,7 +166,7 @@ VOID HalpStartProcessors(PHALP_START_SLOT Slots, ULONG Count)
     ULONG64 End;
     ULONG Startup;
 
-    /* Not on offer: whoever comes with the boot processor's id, wherever it has that from, parks. */
+    /* Not on offer: whoever comes with the boot processor's id parks. */
     Slots[0].State = HALP_SLOT_CLAIMED;
     if (Count <= 1 || HalpPrepareTrampoline(Slots, Count) == NULL)
     {
