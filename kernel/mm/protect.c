@@ -75,8 +75,8 @@ static VOID MiProtectSealed(ULONG Protection)
     MiProtectPages(KiImageSealedStart, PageCount, Protection);
 }
 
-/* The same bytes in the physical map, as far as they are there: a loader may call the memory that it
- * gave the image reserved. */
+/* The same bytes in the physical map, as far as they are there: a loader may call the memory that
+ * it gave the image reserved. */
 static VOID MiProtectSealedAlias(ULONG Protection)
 {
     for (PUCHAR Page = KiImageSealedStart; Page < KiImageSealedEnd; Page += PAGE_SIZE)
