@@ -55,7 +55,8 @@ help:
 
 #: make                     build build/$BUILD/interlock.elf (BUILD=checked, or free)
 #: make iso                 ... and interlock.iso, for BIOS and UEFI, CD and USB stick
-#: make run [SMP=4] [UEFI=1] [MACHINE=pc|q35] [NIC=e1000] [WINDOW=1]   boot it in QEMU
+#: make run [SMP=4] [UEFI=1] [MACHINE=pc|q35] [NIC=e1000] [WINDOW=1]   boot it in QEMU; also MEM=256M,
+#:                          KERNEL_ARGS="...", DIRECT=1 (no GRUB), MENU=1 (GRUB's), DRIVERS="a.sys"
 #: make test                everything that must pass; test-host, test-guest [SMP="1 4"] [T=glob]
 #: make test-long           that, and the configurations that are left out of it for time
 #: make test-machines       every machine, firmware, boot medium and fault of theirs; a table
@@ -63,11 +64,12 @@ help:
 #: make ping                raw ARP and ICMP to a running `make run`
 #: make bench               measure, on the free build; table and JSON
 #: make models              check the protocol models, and that their mutants fail
-#: make lint                formatting and the layers' dependency rule
+#: make lint                house rules: layers, names, format, and what the documents say
 #: make debug               boot under gdb
 #: make reproducible        build twice, in two folders, and compare kernel and ISO
 #: make usb DEV=/dev/sdX    write the image to a USB stick
 #: make doctor              which tools are there, with versions
+#: make clean               remove build/
 
 $(OUT)/%.o: %.c Makefile
 	mkdir -p $(@D)

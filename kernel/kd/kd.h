@@ -11,7 +11,7 @@
 
 /*
  * Stages: the start-up's progress, on port 0x80 as two decimal digits (a POST card shows them so)
- * and in the screen's top right corner as three. 1 to 8 are the steps of KiSystemStartup's table.
+ * and in the screen's top right corner as three. 1 to 9 are the steps of KiSystemStartup's table.
  */
 enum
 {

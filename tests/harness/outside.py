@@ -132,9 +132,7 @@ class Guest:
             path.write_bytes(b'')
         if self.machine.boot != 'kernel':
             self.machine.image = str(self.directory / 'test.iso')
-            make = [str(qemu.TOP / 'tools/make-iso'), '--timeout', '0', '--append',
-                    self.machine.append, str(qemu.output_directory() / 'interlock.elf')]
-            subprocess.run(make + [self.machine.image], check=True)
+            qemu.make_iso(self.machine, self.machine.image)
         with tempfile.TemporaryDirectory(prefix='interlock-') as private, \
                 (self.what.before or contextlib.nullcontext)(private) as self.peer:
             names = {'PRIVATE': private, 'LOG': self.log_file, 'RESULTS': self.tap_file}

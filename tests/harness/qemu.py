@@ -104,6 +104,16 @@ def image(guest):
     return Path(guest.image) if guest.image else output_directory() / name
 
 
+def make_iso(guest, iso, *more, kernel=None):
+    """Writes the image at iso: no menu, the guest's options on the kernel's command line; more is
+    what else tools/make-iso takes."""
+    made = subprocess.run([str(TOP / 'tools/make-iso'), '--timeout', '0', '--append', guest.append,
+                           *map(str, more), str(kernel or output_directory() / 'interlock.elf'),
+                           str(iso)], check=False)
+    if made.returncode:
+        raise SystemExit('tools/make-iso failed')
+
+
 def accelerator(wanted=''):
     """kvm or tcg. KVM needs a CPU with hardware virtualization too: emulated KVM is slower."""
     wanted = wanted or os.environ.get('ACCEL', '') or 'auto'

@@ -2,7 +2,7 @@
 /*
  * deathstacks.c - deaths on top of something: in an ISR that interrupted a DPC, in an ISR or DPC
  * that forgot to restore its IRQL, with locks held, on another processor, and in the report itself.
- * Law L7; fault list row 32. See death.c.
+ * Law L7. See death.c.
  */
 #include "kt.h"
 

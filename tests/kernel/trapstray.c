@@ -2,7 +2,7 @@
 /*
  * trapstray.c - interrupts that nobody asked for are counted, get the EOI that is due and no other,
  * and do no harm: the spurious vector, vectors in exceptions' clothing, unclaimed ones, repeated
- * ones, NMIs. Fault list rows 1, 2, 3, 16.
+ * ones, NMIs.
  *
  * The true spurious interrupt comes when the TPR is raised between the APIC's offer and the
  * processor's acknowledgement, which no emulator does on request. What the processor then sees is

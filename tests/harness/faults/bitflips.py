@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Memory that forgets: one bit of the kernel's image is turned over while all CPUs work, once a
-boot. Fault list row 33.
+boot.
 
 No kernel survives them all. What is asked is what becomes of each: masked (the guest's own checks
 pass), detected (a bug check, or a check that fails), a hang, or a reset. The table is the result.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Serial lines that nobody reads, and one that somebody floods. Fault list row 31.
+"""Serial lines that nobody reads, and one that somebody floods.
 
 A line that nobody reads is a pipe of one page, full before the kernel has said much: QEMU then has
 no room for the UART's characters, and the guest sees a transmitter that is never empty.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Interrupt lines that misbehave: stuck, storming, shared, and never asked for. QEMU's edu device
-raises its line when register 60h is written and lowers it at 64h. Fault list rows 6, 7, 8."""
+raises its line when register 60h is written and lowers it at 64h."""
 import outside
 
 RAISE, ACKNOWLEDGE = 0x60, 0x64

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Machine checks, by the human monitor's mce command: CPU, bank, status, global status, address,
-miscellaneous. Fault list row 17."""
+miscellaneous."""
 import outside
 
 MACHINE_CHECK_EXCEPTION = 0x9C

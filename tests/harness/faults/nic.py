@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A network card that fails: its interrupt lost, its rings overwritten, its wire flooded, its link
-flapping, the card gone, its line shared. Fault list rows 5, 26 to 30. A broken twin of the driver
-goes through the same and must be caught at the point where it breaks."""
+flapping, the card gone, its line shared. A broken twin of the driver goes through the same and must
+be caught at the point where it breaks."""
 import base64
 import contextlib
 import time

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""NMIs from outside, to every CPU at once, wherever each is. Fault list row 16."""
+"""NMIs from outside, to every CPU at once, wherever each is."""
 import outside
 
 NMI_HARDWARE_FAILURE = 0x80

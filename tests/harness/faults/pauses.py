@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Time that the guest does not see pass: a virtual machine that is paused, an emulator that is
-stopped like any process. Fault list rows 15, 34."""
+stopped like any process."""
 import os
 import signal
 import time

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Vectors that nobody asked for, sent to every CPU as a device's MSI would send them: unclaimed
-ones, those of exceptions, the kernel's own again and again. Fault list rows 1, 2, 3."""
+ones, those of exceptions, the kernel's own again and again."""
 import random
 
 import outside
