@@ -67,11 +67,14 @@ static VOID BootRemoveRange(PBOOT_INFO Info, ULONG Index)
                   (Info->RangeCount - Index) * sizeof(Info->Ranges[0]));
 }
 
-/* Gives up the smallest usable range but the one at Spare, if it is smaller than Limit bytes. Only
- * memory is lost by that: what no range names is reserved. */
-static BOOLEAN BootDropSmallest(PBOOT_INFO Info, ULONG Spare, ULONG64 Limit)
+#define BOOT_NO_RANGE MAXULONG
+
+/* Gives up the smallest usable range but the one at Spare, if it is smaller than Limit bytes, and
+ * returns where it was; BOOT_NO_RANGE if there is none. Only memory is lost by that: what no range
+ * names is reserved. */
+static ULONG BootDropSmallest(PBOOT_INFO Info, ULONG Spare, ULONG64 Limit)
 {
-    ULONG Smallest = MAXULONG;
+    ULONG Smallest = BOOT_NO_RANGE;
 
     for (ULONG Index = 0; Index < Info->RangeCount; Index++)
     {
@@ -83,13 +86,12 @@ static BOOLEAN BootDropSmallest(PBOOT_INFO Info, ULONG Spare, ULONG64 Limit)
             Smallest = Index;
         }
     }
-    if (Smallest == MAXULONG)
+    if (Smallest != BOOT_NO_RANGE)
     {
-        return FALSE;
+        Info->RangesDropped++;
+        BootRemoveRange(Info, Smallest);
     }
-    Info->RangesDropped++;
-    BootRemoveRange(Info, Smallest);
-    return TRUE;
+    return Smallest;
 }
 
 /* Adds a range that begins at or above the end of the last one. In a full table it takes the place
@@ -104,7 +106,7 @@ static VOID BootAppendRange(PBOOT_INFO Info, BOOT_MEMORY_RANGE Range)
     }
     else if (Info->RangeCount < BOOT_MAXIMUM_RANGES ||
              (Range.Type == BootMemoryUsable &&
-              BootDropSmallest(Info, MAXULONG, Range.End - Range.Start)))
+              BootDropSmallest(Info, BOOT_NO_RANGE, Range.End - Range.Start) != BOOT_NO_RANGE))
     {
         Info->Ranges[Info->RangeCount++] = Range;
     }
@@ -212,13 +214,13 @@ static BOOLEAN BootMakeRoom(PBOOT_INFO Info, PULONG Index, ULONG Count)
     }
     while (Count > BOOT_MAXIMUM_RANGES - Info->RangeCount)
     {
-        ULONG64 Start = Info->Ranges[*Index].Start;
+        ULONG Dropped = BootDropSmallest(Info, *Index, MAXULONG64);
 
-        if (!BootDropSmallest(Info, *Index, MAXULONG64))
+        if (Dropped == BOOT_NO_RANGE)
         {
             return FALSE;
         }
-        *Index -= Info->Ranges[*Index].Start != Start;
+        *Index -= Dropped < *Index;
     }
     return TRUE;
 }
@@ -291,7 +293,8 @@ VOID BootAddRange(PBOOT_INFO Info, ULONG64 Start, ULONG64 Length, BOOT_MEMORY_TY
         Info->RangesDropped++; /* it might overlap an unusable range that was lost */
     }
     else if (Info->RangeCount < BOOT_MAXIMUM_RANGES ||
-             BootDropSmallest(Info, MAXULONG, Type == BootMemoryUsable ? End - Start : MAXULONG64))
+             BootDropSmallest(Info, BOOT_NO_RANGE,
+                              Type == BootMemoryUsable ? End - Start : MAXULONG64) != BOOT_NO_RANGE)
     {
         Info->Ranges[Info->RangeCount++] = (BOOT_MEMORY_RANGE){Start, End, Type};
     }

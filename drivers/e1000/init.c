@@ -268,7 +268,8 @@ NTSTATUS E1000StartDevice(PE1000_EXTENSION Extension, const CM_RESOURCE_LIST *Ra
     Extension->Detached = FALSE;
 
     E1000SetCommand(Extension, E1000_PCI_COMMAND_MEMORY,
-                    E1000_PCI_COMMAND_MASTER | E1000_PCI_COMMAND_NO_INTX);
+                    E1000_PCI_COMMAND_MASTER |
+                        (Extension->Area.Polling ? 0 : E1000_PCI_COMMAND_NO_INTX));
     Extension->Registers = MmMapIoSpace(Extension->MemoryResource.u.Memory.Start,
                                         E1000_REGISTER_SPACE, MmNonCached);
     if (Extension->Registers == NULL)

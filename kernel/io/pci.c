@@ -14,6 +14,8 @@
  */
 #include "iop.h"
 
+#include <arch/mmu.h>
+
 #define IOP_PCI_DRIVER_NAME "pci"
 #define IOP_PCI_CONFIG_BYTES 4096u
 
@@ -279,6 +281,27 @@ VOID IopPciSilence(BOOLEAN FirmwareIsEfi)
     }
 }
 
+/* Takes away the ranges that are memory: there a driver's writes would reach somebody's data, and
+ * not the device. Returns how many are left. */
+static ULONG IopPciRefuseRam(const IOP_PCI_FUNCTION *Function, IOP_PCI_BAR Bars[IOP_PCI_BARS])
+{
+    ULONG Left = 0;
+
+    for (ULONG Index = 0; Index < IOP_PCI_BARS; Index++)
+    {
+        PIOP_PCI_BAR Bar = &Bars[Index];
+
+        if (Bar->Type == CmResourceTypeMemory && ArchTouchesRam(Bar->Start, Bar->Length))
+        {
+            KiLog(KiLogWarning, "pci %02X:%02X.%u: registers at %llx: that is memory: not used",
+                  Function->Bus, Function->Device, Function->Function, Bar->Start);
+            Bar->Type = CmResourceTypeNull;
+        }
+        Left += Bar->Type != CmResourceTypeNull;
+    }
+    return Left;
+}
+
 static VOID IopPciCreateDevice(PIOP_PCI_ENUMERATION Enumeration, const IOP_PCI_FUNCTION *Function)
 {
     PDEVICE_OBJECT DeviceObject;
@@ -296,7 +319,8 @@ static VOID IopPciCreateDevice(PIOP_PCI_ENUMERATION Enumeration, const IOP_PCI_F
 
     Device->Self = DeviceObject;
     Device->Function = *Function;
-    if (IopPciReadBars(Function, Device->Bars) == 0)
+    (VOID) IopPciReadBars(Function, Device->Bars);
+    if (IopPciRefuseRam(Function, Device->Bars) == 0)
     {
         KiLog(KiLogWarning, "pci %02X:%02X.%u: firmware gave it no addresses", Function->Bus,
               Function->Device, Function->Function);

@@ -75,13 +75,19 @@ static VOID MiProtectSealed(ULONG Protection)
     MiProtectPages(KiImageSealedStart, PageCount, Protection);
 }
 
-/* The same bytes in the physical map. */
+/* The same bytes in the physical map, as far as they are there: a loader may call the memory that
+ * it gave the image reserved. */
 static VOID MiProtectSealedAlias(ULONG Protection)
 {
-    ULONG64 PageCount = (ULONG64)(KiImageSealedEnd - KiImageSealedStart) >> PAGE_SHIFT;
+    for (PUCHAR Page = KiImageSealedStart; Page < KiImageSealedEnd; Page += PAGE_SIZE)
+    {
+        PVOID Alias = ArchPhysicalToVirtual((ULONG64)Page - MM_IMAGE_BASE);
 
-    MiProtectPages(ArchPhysicalToVirtual((ULONG64)KiImageSealedStart - MM_IMAGE_BASE), PageCount,
-                   Protection);
+        if (ArchTranslate(Alias) != ARCH_NOT_MAPPED)
+        {
+            MiProtectPages(Alias, 1, Protection);
+        }
+    }
 }
 
 /* Twins of what the walk would find come after it, so that the tests have something to find. */

@@ -69,6 +69,7 @@ MAPS = {
     'strange-types': lambda ram: LOW + usable(ram) + [
         (40 * M, M, 0), (42 * M, M, 7), (44 * M, M, 12), (46 * M, M, 0xFFFFFFFF),
         (48 * M, M, DEFECTIVE)] + HIGH,
+    'image-reserved': lambda ram: LOW + usable(ram) + [(2 * M, 6 * M, RESERVED)] + HIGH,
     'fragments': fragments,
     'no-low': lambda ram: usable(ram) + HIGH,
     'splinters': lambda ram: LOW + [(start, M, USABLE) for start in range(16 * M, 64 * M, 2 * M)],

@@ -181,7 +181,7 @@ def boot(guest, scratch):
 
 def command(guest, scratch, serial, display='none'):
     """The QEMU argument list. scratch: a directory for its files; serial: COM1, COM2, as -serial
-    takes them."""
+    takes them, or nothing: neither is there."""
     if guest.firmware == 'uefi' and guest.boot in ('kernel', 'loader'):
         raise SystemExit('UEFI needs an ISO: QEMU loads no ELF kernel through OVMF')
     arguments = [os.environ.get('QEMU', 'qemu-system-x86_64'),
@@ -191,7 +191,7 @@ def command(guest, scratch, serial, display='none'):
     if guest.icount:
         arguments += ['-icount', guest.icount]
     arguments += firmware(guest, scratch) + boot(guest, scratch) + network(guest)
-    for port in (guest.com1 or serial[0], serial[1]):
+    for port in (guest.com1 or serial[0], serial[1]) if serial else ():
         arguments += ['-serial', port]
     return arguments + shlex.split(guest.extra)
 

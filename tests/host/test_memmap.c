@@ -312,6 +312,27 @@ static void ReservingInAFullTableGivesUpTheSmallestRanges(void **State)
     free(Before);
 }
 
+/* Wherever in the table the range to cut is: those that make room may lie before it. */
+static void AnyRangeOfAFullTableCanBeCut(void **State)
+{
+    BOOT_INFO *Info = malloc(sizeof(*Info));
+    UNREFERENCED_PARAMETER(State);
+
+    for (ULONG64 Tooth = 0; Tooth < BOOT_MAXIMUM_RANGES; Tooth++)
+    {
+        ULONG64 Middle = (Tooth * 4 + 1) * PAGE_SIZE;
+
+        LoadComb(Info, BOOT_MAXIMUM_RANGES);
+        assert_true(BootReserveRange(Info, Middle, Middle + 1));
+        AssertNormal(Info);
+        assert_int_equal(MapPage(Info, Middle - PAGE_SIZE), BootMemoryUsable);
+        assert_int_equal(MapPage(Info, Middle), BootMemoryReserved);
+        assert_int_equal(MapPage(Info, Middle + PAGE_SIZE), BootMemoryUsable);
+        assert_int_equal(Info->RangesDropped, 2);
+    }
+    free(Info);
+}
+
 /* Ranges that say what is so without them make room first; ACPI's, which are RAM, never. */
 static void ReservedRangesMakeRoom(void **State)
 {
@@ -503,8 +524,8 @@ HOST_MAIN(cmocka_unit_test(RandomMapsNormalizeAsTheOracleSays),
           cmocka_unit_test(NormalizingAgainChangesNothing),
           cmocka_unit_test(ReservingTakesExactlyTheUsablePages),
           cmocka_unit_test(ReservingInAFullTableGivesUpTheSmallestRanges),
-          cmocka_unit_test(ReservedRangesMakeRoom), cmocka_unit_test(TheLargestRangesAreKept),
-          cmocka_unit_test(ALossNeverMakesMemoryUsable),
+          cmocka_unit_test(AnyRangeOfAFullTableCanBeCut), cmocka_unit_test(ReservedRangesMakeRoom),
+          cmocka_unit_test(TheLargestRangesAreKept), cmocka_unit_test(ALossNeverMakesMemoryUsable),
           cmocka_unit_test(ManyNeighboursFitByMerging),
           cmocka_unit_test(RangesThatDoNotFitAreCounted),
           cmocka_unit_test(RangesThatWrapEndAtTheTop),

@@ -281,9 +281,25 @@ static void BusMasteringIsTakenFirst(void **State)
     assert_null(IopFindDevice("pci", 0));
 }
 
+/* Firmware put the registers over memory: the driver is not told of them, and nothing decodes. */
+static void RegistersInMemoryAreRefused(void **State)
+{
+    FUNCTION *Nic = AddNic(3, NIC_ID);
+    const ULONG Bar = (ULONG)RAM_END - 0x20000;
+
+    (void)State;
+    memcpy(&Nic->Registers[0x10], &Bar, sizeof(Bar));
+    IopInitialize();
+    assert_int_equal(StartCount, 1);
+    assert_null(FindResource(&StartTranslated[0], CmResourceTypeMemory));
+    assert_non_null(FindResource(&StartTranslated[0], CmResourceTypePort));
+    assert_int_equal(StartCommand[0], 0x0001);
+}
+
 HOST_MAIN(CASE(TheSecondLineIsTheOne), CASE(TheAddressComesBeforeTheStart),
           CASE(NoLineMeansPolling), CASE(ADriverMayRefuseToPoll), CASE(OtherFailuresAreFinal),
           CASE(AFailingUpperDriverTakesTheStackDown), CASE(AMissingDriverIsNoDisaster),
           CASE(VectorsComeFromTheTable), CASE(EveryNetworkCardStarts),
           CASE(OtherDevicesStartBesidesIt), CASE(TheOptionChoosesTheCard),
-          CASE(BusMasteringIsTakenFromStrangers), CASE(BusMasteringIsTakenFirst))
+          CASE(BusMasteringIsTakenFromStrangers), CASE(BusMasteringIsTakenFirst),
+          CASE(RegistersInMemoryAreRefused))

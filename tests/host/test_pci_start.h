@@ -37,6 +37,14 @@ static HALP_LINE VectorLines[VECTOR_COUNT]; /* Gsi 0: none */
 
 KI_OPTIONS KiOptions;
 
+#define RAM_END 0x08000000ull
+
+BOOLEAN ArchTouchesRam(ULONG64 Physical, ULONG64 Length)
+{
+    assert_true(Length != 0 && Physical <= MAXULONG64 - Length);
+    return Physical < RAM_END;
+}
+
 static jmp_buf BugCheckLanding;
 static ULONG BugCheckCode;
 static ULONG64 InterruptTime;

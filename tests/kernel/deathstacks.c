@@ -165,16 +165,26 @@ static VOID WithLockHeld(VOID)
     DieHoldingLock();
 }
 
+/* Set by the first processor when it is where the report shall find it. */
+static volatile LONG WaitsForDeath;
+
 static VOID DieElsewhere(PVOID Context, ULONG Processor)
 {
     UNREFERENCED_PARAMETER(Context);
+    KtWaitFor(&WaitsForDeath, TRUE, KT_MILLISECONDS(30000));
     KeBugCheckEx(MANUALLY_INITIATED_CRASH, Processor, 0, 0, 0);
 }
 
 static DECLSPEC_NOINLINE VOID WaitForDeathElsewhere(VOID)
 {
-    KtRunOn(KtProcessors() - 1, DieElsewhere, NULL);
-    MustNotReturn();
+    static KT_JOB Job;
+
+    KtStart(&Job, KtProcessors() - 1, DieElsewhere, NULL);
+    for (;;)
+    {
+        WriteRelease(&WaitsForDeath, TRUE);
+        YieldProcessor();
+    }
 }
 
 static VOID OnAnotherProcessor(VOID)

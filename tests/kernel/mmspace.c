@@ -88,6 +88,20 @@ static VOID IoSpaceRefusals(VOID)
     KT_CHECK(MmMapIoSpace(Zero, 1ull << 60, MmNonCached) == NULL, "more than there is");
 }
 
+/* Where a device's registers may lie: nowhere that is memory, not even between two ends that are
+ * not. */
+static VOID RamIsKnown(VOID)
+{
+    ULONG64 Hole = 0xA0000; /* up to 1 MiB, on every PC */
+    ULONG64 Mine = (ULONG64)MmGetPhysicalAddress(&Hole).QuadPart;
+
+    KT_CHECK(ArchTouchesRam(Mine, 1), "%llx, of this stack, is no memory", Mine);
+    KT_CHECK(!ArchTouchesRam(IOAPIC_ADDRESS, PAGE_SIZE), "the IOAPIC is memory");
+    KT_CHECK(ArchTouchesRam(Hole, IOAPIC_ADDRESS - Hole), "no memory between %llx and the IOAPIC",
+             Hole);
+    KT_CHECK(ArchTouchesRam(MAXULONG64, 2), "a range that wraps was not refused");
+}
+
 /* ------------------------------------------------------------------ Contiguous memory. */
 
 #define LIMIT_16M 0xFFFFFFull
@@ -271,6 +285,7 @@ static const KT_CASE Cases[] = {
     {"iospace-local-apic", LocalApicMapped, 0, FALSE},
     {"iospace-ioapic", IoApicMapped, 0, FALSE},
     {"iospace-refusals", IoSpaceRefusals, 0, FALSE},
+    {"iospace-ram-is-known", RamIsKnown, 0, FALSE},
     {"contiguous-keeps-limits", ContiguousKeepsLimits, 0, FALSE},
     {"contiguous-refusals", ContiguousRefusals, 0, FALSE},
     {"tables-no-alias-writes-text", NoAliasWritesText, 0, FALSE},

@@ -34,6 +34,7 @@ typedef struct _HALP_ANSWER
     PCSTR Name;
     ULONG64 Tsc;
     ULONG64 Timer;
+    PHALP_REFERENCE Reference; /* NULL: not measured */
 } HALP_ANSWER;
 
 #define MAXIMUM_ANSWERS 3
@@ -189,7 +190,7 @@ static const HALP_ANSWER *HalpConfirmedAnswer(const HALP_ANSWER *Answers, ULONG 
 }
 
 /* Two answers that agree are enough; of two that do not, a third one decides. */
-static ULONG HalpCollectAnswers(const HALP_REFERENCE *References, ULONG ReferenceCount,
+static ULONG HalpCollectAnswers(PHALP_REFERENCE References, ULONG ReferenceCount,
                                 HALP_ANSWER Answers[MAXIMUM_ANSWERS])
 {
     ULONG Count = 0;
@@ -205,11 +206,15 @@ static ULONG HalpCollectAnswers(const HALP_REFERENCE *References, ULONG Referenc
         HALP_ANSWER *Answer = &Answers[Count];
 
         Answer->Name = References[Index].Name;
-        Count += HalpMeasure(&References[Index], &Answer->Tsc, &Answer->Timer) ||
-                 HalpMeasure(&References[Index], &Answer->Tsc, &Answer->Timer);
+        Answer->Reference = &References[Index];
+        References[Index].Refuted = !HalpMeasure(&References[Index], &Answer->Tsc,
+                                                 &Answer->Timer) &&
+                                    !HalpMeasure(&References[Index], &Answer->Tsc, &Answer->Timer);
+        Count += !References[Index].Refuted;
     }
-    if (Count < 2)
+    if (Count < MAXIMUM_ANSWERS && HalpConfirmedAnswer(Answers, Count) == NULL)
     {
+        Answers[Count].Reference = NULL;
         Answers[Count].Name = "CPUID 16h";
         Count += HalpAskNominal(&Answers[Count].Tsc, &Answers[Count].Timer);
     }
@@ -240,10 +245,24 @@ static VOID HalpReportAnswers(const HALP_ANSWER *Answers, ULONG Count, const HAL
     }
 }
 
-VOID HalpCalibrate(const HALP_REFERENCE *References, ULONG Count)
+/* Who contradicts two that agree is not used to tell the time by either. */
+static VOID HalpRefuteAnswers(const HALP_ANSWER *Answers, ULONG Count, const HALP_ANSWER *Confirmed)
+{
+    for (ULONG Index = 0; Index < Count; Index++)
+    {
+        const HALP_ANSWER *Answer = &Answers[Index];
+
+        if (Answer->Reference != NULL && !HalpAnswersAgree(Confirmed, Answer))
+        {
+            Answer->Reference->Refuted = TRUE;
+        }
+    }
+}
+
+VOID HalpCalibrate(PHALP_REFERENCE References, ULONG Count)
 {
     BOOLEAN Enabled = ArchDisableInterrupts();
-    HALP_ANSWER Answers[MAXIMUM_ANSWERS];
+    HALP_ANSWER Answers[MAXIMUM_ANSWERS] = {0};
     ULONG AnswerCount = HalpCollectAnswers(References, Count, Answers);
     const HALP_ANSWER *Chosen = HalpConfirmedAnswer(Answers, AnswerCount);
 
@@ -253,6 +272,10 @@ VOID HalpCalibrate(const HALP_REFERENCE *References, ULONG Count)
         KiLog(KiLogError, "clock: no CPUID leaf, HPET, PM timer or PIT tells how fast the APIC "
                           "timer runs");
         KeBugCheckEx(HAL_INITIALIZATION_FAILED, Count, 0, 0, 0);
+    }
+    if (Chosen != NULL)
+    {
+        HalpRefuteAnswers(Answers, AnswerCount, Chosen);
     }
     Chosen = (Chosen != NULL) ? Chosen : &Answers[0];
     HalpTscFrequency = Chosen->Tsc;

@@ -99,6 +99,7 @@ typedef struct _HALP_REFERENCE
     ULONG64 (*Read)(VOID);
     ULONG Bits;
     ULONG64 Frequency;
+    BOOLEAN Refuted; /* by HalpCalibrate: it stops, or disagrees with two that agree */
 } HALP_REFERENCE, *PHALP_REFERENCE;
 
 /* HPET, ACPI PM timer and PIT, in that order, as far as they exist and count; returns how many. The
@@ -109,4 +110,4 @@ ULONG HalpFindReferences(HALP_REFERENCE References[HALP_MAXIMUM_REFERENCES]);
 extern ULONG64 HalpTscFrequency;       /* Hz; 0 until calibrated */
 extern ULONG64 HalpApicTimerFrequency; /* Hz with divisor 1      */
 
-VOID HalpCalibrate(const HALP_REFERENCE *References, ULONG Count);
+VOID HalpCalibrate(PHALP_REFERENCE References, ULONG Count);

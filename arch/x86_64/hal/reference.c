@@ -18,6 +18,7 @@
 #define HPET_COUNTER 0x0F0
 #define HPET_ENABLE 0x1u
 #define HPET_MAXIMUM_PERIOD 100000000u /* femtoseconds, by its specification */
+#define HPET_MINIMUM_PERIOD 100000u    /* 10 GHz: above that it is garbage   */
 #define FEMTOSECONDS 1000000000000000ull
 
 #define PM_TIMER_FREQUENCY 3579545u
@@ -97,7 +98,7 @@ static BOOLEAN HalpOpenHpet(PHALP_REFERENCE Reference)
         return FALSE;
     }
     Period = READ_REGISTER_ULONG((volatile ULONG *)(HalpHpet + HPET_CAPABILITIES_PERIOD));
-    if (Period == 0 || Period > HPET_MAXIMUM_PERIOD)
+    if (Period < HPET_MINIMUM_PERIOD || Period > HPET_MAXIMUM_PERIOD)
     {
         KiLog(KiLogWarning, "HPET: a period of %u fs is impossible: not used", Period);
         return FALSE;

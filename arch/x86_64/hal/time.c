@@ -92,15 +92,28 @@ VOID HalpInitializeTime(VOID)
     HalpCounterName = "TSC";
 }
 
+/* The first that nothing speaks against and that is wide enough; NULL if there is none. */
+static PHALP_REFERENCE HalpBestReference(VOID)
+{
+    for (ULONG Index = 0; Index < HalpReferenceCount; Index++)
+    {
+        if (!HalpReferences[Index].Refuted && HalpReferences[Index].Bits >= 24)
+        {
+            return &HalpReferences[Index];
+        }
+    }
+    return NULL;
+}
+
 PCSTR HalpChooseCounter(BOOLEAN TscMonotone)
 {
-    PHALP_REFERENCE Reference = &HalpReferences[0];
+    PHALP_REFERENCE Reference = HalpBestReference();
 
     if (HalpTscUsable() && TscMonotone)
     {
         return "the same on all CPUs";
     }
-    if (HalpReferenceCount == 0 || Reference->Bits < 24)
+    if (Reference == NULL)
     {
         return "not to be trusted, but there is nothing better";
     }

@@ -11,19 +11,12 @@
 #include <arch/mmu.h>
 #include <mm.h>
 
-/* The physical map holds RAM and nothing else. */
-static BOOLEAN HalpIsRam(ULONG64 Physical)
-{
-    return Physical < MM_PHYSICAL_MAP_SIZE &&
-           ArchTranslate(ArchPhysicalToVirtual(Physical)) == Physical;
-}
-
 volatile VOID *HalpMapRegisters(PCSTR Name, ULONG64 Physical, SIZE_T Length)
 {
     PHYSICAL_ADDRESS Address = {.QuadPart = (LONGLONG)Physical};
     volatile VOID *Registers;
 
-    if (HalpIsRam(Physical) || HalpIsRam(Physical + Length - 1))
+    if (Physical <= MAXULONG64 - Length && ArchTouchesRam(Physical, Length))
     {
         KiLog(KiLogWarning, "%s at %llx: that is memory: not used", Name, Physical);
         return NULL;

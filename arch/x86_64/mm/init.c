@@ -256,6 +256,24 @@ VOID ArchInitializeMemory(PBOOT_INFO BootInfo)
     ArchSetTableWindow(MM_PHYSICAL_MAP_BASE);
 }
 
+BOOLEAN ArchTouchesRam(ULONG64 Physical, ULONG64 Length)
+{
+    ULONG64 End = Physical + Length;
+
+    if (Length != 0 && End < Physical)
+    {
+        return TRUE;
+    }
+    for (ULONG Index = 0; Index < ArchRamCount; Index++)
+    {
+        if (ArchRam[Index].Start < End && ArchRam[Index].End > Physical)
+        {
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
 /* Closes the boot page allocator: the memory manager takes over what it has not handed out. */
 VOID ArchCloseBootPages(PBOOT_INFO BootInfo)
 {

@@ -166,6 +166,8 @@ VOID HalpStartProcessors(PHALP_START_SLOT Slots, ULONG Count)
     ULONG64 End;
     ULONG Startup;
 
+    /* Not on offer: whoever comes with the boot processor's id parks. */
+    Slots[0].State = HALP_SLOT_CLAIMED;
     if (Count <= 1 || HalpPrepareTrampoline(Slots, Count) == NULL)
     {
         for (ULONG Index = 1; Index < Count; Index++)

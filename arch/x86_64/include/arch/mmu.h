@@ -39,6 +39,11 @@ FORCEINLINE PVOID ArchPhysicalToVirtual(ULONG64 Physical)
     return (PVOID)(MM_PHYSICAL_MAP_BASE + Physical);
 }
 
+/* TRUE if any byte of the Length from Physical on is RAM by firmware's map, or if they wrap.
+ * Device registers cannot be there: a write to them would change somebody's memory. Constant after
+ * ArchInitializeMemory; any IRQL. */
+BOOLEAN ArchTouchesRam(ULONG64 Physical, ULONG64 Length);
+
 /* The first physical address that the processor has no lines for: a table entry that holds it
  * faults when it is used. */
 ULONG64 ArchPhysicalLimit(VOID);
