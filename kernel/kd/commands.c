@@ -43,7 +43,7 @@ static VOID KdpCpus(PCSTR Arguments)
     {
         PKPRCB Prcb = KiProcessorBlock[Index];
 
-        KdpPrint("%3u  %-12s %12llu %12llu %12llu %12llu\n", Index, Prcb->CurrentThread->Name,
+        KdpPrint("%3u  %-12s %12llu %12llu %12llu %12llu\n", Index, KiQueryRunningName(Prcb),
                  Prcb->ContextSwitches, Prcb->InterruptCount, Prcb->DpcCount, Prcb->IdleHalts);
     }
 }

@@ -13,14 +13,16 @@
 
 #define SECOND_US 1000000
 
-/* What was logged is to be seen before the machine is gone. In a bug check it is already; from
- * under an IRQL, or with interrupts off, only the kept log will show it. */
+/* What was logged is to be seen before the machine is gone, the characters included that wait in the
+ * port. In a bug check it is put out already; from under an IRQL, or with interrupts off, only the
+ * kept log will show it. */
 static VOID KiPutOutLog(VOID)
 {
     if (KeGetCurrentIrql() == PASSIVE_LEVEL && (__readeflags() & EFLAGS_IF))
     {
         KiLogFlush();
     }
+    HalpSerialSettle(0);
 }
 
 static VOID KiPowerOff(VOID)
@@ -78,6 +80,10 @@ VOID KiEndRun(KI_EXIT How, ULONG Code)
     default:
         break;
     }
+    if (Code != HALP_EXIT_BUGCHECK)
+    {
+        KiKeepEndOfBoot(KiKeepHalted); /* whatever it should have been */
+    }
     KiPutOutLog();
     KiLogDrain();
     HalpHalt();
@@ -86,6 +92,7 @@ VOID KiEndRun(KI_EXIT How, ULONG Code)
 /* The bug check's page stays up for the seconds of panic=. */
 static DECLSPEC_NORETURN VOID KiEndBugCheck(VOID)
 {
+    KiKeepEndOfBoot(KiKeepBugCheck); /* now: whoever resets the machine meanwhile ends no hang */
     if (KiOptions.Panic == KiExitReboot)
     {
         KiLog(KiLogError, "panic=reboot: in %u s", KiOptions.PanicSeconds);

@@ -537,6 +537,9 @@ VOID KiSetThreadProcessor(ULONG Processor);
 /* The same for a thread that has not been started. */
 VOID KiBindThread(PKTHREAD Thread, ULONG Processor);
 
+/* The name of the thread that runs on a processor, perhaps another one. IRQL <= DISPATCH_LEVEL. */
+PCSTR KiQueryRunningName(PKPRCB Prcb);
+
 /* ------------------------------------------------------------------ Canaries (stackcheck.c). */
 
 /* A new thread's canary: never 0, lowest byte 0. Any IRQL. */

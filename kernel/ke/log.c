@@ -62,6 +62,7 @@ static volatile LONG KiLogDraining;     /* compare-exchange; at PASSIVE_LEVEL or
 static volatile LONG KiLogLost;         /* lines that found the ring full: any writer          */
 static LONG KiLogLostReported;          /* the holder of KiLogDraining                         */
 static BOOLEAN KiLogIsEmergency;        /* the processor that reports a bug check, alone        */
+static LONG64 KiLogRingEnd;             /* it too: the first position that went past the ring   */
 static KI_LOG_SINK *volatile KiLogSink; /* a test; NULL otherwise */
 
 VOID KiInitializeLog(VOID)
@@ -424,13 +425,15 @@ LONG KiQueryLostLines(VOID)
 }
 
 /* Every other processor has been stopped wherever it was: perhaps between drawing a slot and
- * finishing it, perhaps while draining. */
+ * finishing it, perhaps while draining. One that did not stop may still count the tail up, even
+ * past the end; what it puts out meanwhile is out. */
 VOID KiLogEmergency(VOID)
 {
     ULONG Unfinished = 0;
 
+    KiLogRingEnd = ReadAcquire64(&KiLogHead);
     KiLogIsEmergency = TRUE;
-    while (KiLogTail != KiLogHead)
+    while (KiLogTail < KiLogRingEnd)
     {
         if (!KiReadSlot())
         {
@@ -446,7 +449,7 @@ VOID KiLogEmergency(VOID)
 
 PCSTR KiOldLine(ULONG Back)
 {
-    LONG64 Position = KiLogHead - 1 - (LONG64)Back;
+    LONG64 Position = KiLogRingEnd - 1 - (LONG64)Back;
     PKI_LOG_SLOT Slot;
 
     if (Position < 0 || Back >= LOG_SLOTS)
@@ -454,7 +457,7 @@ PCSTR KiOldLine(ULONG Back)
         return NULL;
     }
     Slot = &KiLogRing[Position % LOG_SLOTS];
-    return Slot->Sequence == Position + LOG_SLOTS ? Slot->Text : NULL;
+    return Slot->Sequence == Position + LOG_SLOTS ? Slot->Text : "(this line was being written)";
 }
 
 ULONG DbgPrint(PCSTR Format, ...)

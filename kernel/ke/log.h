@@ -30,8 +30,9 @@ VOID KiKeepEarlierLines(LONG64 End);
 typedef VOID KI_LOG_SINK(ULONG Processor, KIRQL Irql, PCSTR Text);
 VOID KiSetLogSink(KI_LOG_SINK *Sink);
 
-/* The text of the line that was logged Back lines before the ring's last one; NULL if there is
- * none, or none that was finished. In a bug check, once the ring is empty. */
+/* The text of the line that was logged Back lines before the ring's last one, or that it was not
+ * finished; NULL if there is none. In a bug check, after KiLogEmergency: what the report itself
+ * logs does not count. */
 PCSTR KiOldLine(ULONG Back);
 
 /* Whether somebody is putting lines out, or was when he was stopped. Any IRQL. */

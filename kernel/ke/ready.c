@@ -182,6 +182,19 @@ static VOID KiUnlinkReady(PKI_READY_QUEUES Queues, PKTHREAD Thread)
     }
 }
 
+/* To the end of another list, or of its own. The summary is not for a moment without the thread: an
+ * idle processor reads it without the lock, and nobody would tell that one again. Under both
+ * locks. */
+static VOID KiMoveReady(PKI_READY_QUEUES Queues, PKTHREAD Thread, KPRIORITY Priority)
+{
+    ULONG Emptied = RemoveEntryList(&Thread->QueueEntry) ? 1u << Thread->Priority : 0;
+
+    Thread->Priority = (SCHAR)Priority;
+    Thread->AtFront = FALSE;
+    InsertTailList(&Queues->List[Priority], &Thread->QueueEntry);
+    Queues->Summary = (Queues->Summary & ~Emptied) | 1u << Priority;
+}
+
 /* What a wait that ended gives a thread, unless it is real time: its boost. Not a new quantum: one
  * that waits often would never come to the end of it, and its boosts would never wear off. Under
  * the thread's Lock; it is in no queue. */
@@ -361,13 +374,14 @@ static BOOLEAN KiFindOffer(PKPRCB Prcb, PGROUP_AFFINITY Affinity)
 }
 
 /* The mask is read after the choice that left the threads there, with the switch's exchange or the
- * queue's lock between. */
+ * queue's lock between. Of an empty queue Wanted is only what it was. */
 VOID KiOfferReady(PKPRCB Prcb)
 {
     GROUP_AFFINITY Affinity;
     BOOLEAN Found;
 
-    if (((KAFFINITY)ReadNoFence64(&KiIdleMask[Prcb->Group]) & Prcb->Ready.Wanted) == 0)
+    if (Prcb->Ready.Summary == 0 ||
+        ((KAFFINITY)ReadNoFence64(&KiIdleMask[Prcb->Group]) & Prcb->Ready.Wanted) == 0)
     {
         return;
     }
@@ -415,11 +429,8 @@ VOID KiChangePriority(PKTHREAD Thread, KPRIORITY Priority)
 
     if (Thread->State == Ready)
     {
-        KiUnlinkReady(&Prcb->Ready, Thread);
-        Thread->Priority = (SCHAR)Priority;
-        Thread->AtFront = FALSE;
+        KiMoveReady(&Prcb->Ready, Thread, Priority);
         Thread->Quantum = KI_QUANTUM;
-        KiLinkReady(&Prcb->Ready, Thread);
     }
     else
     {

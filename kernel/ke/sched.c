@@ -38,6 +38,19 @@ PKTHREAD KeGetCurrentThread(VOID)
     return KI_CURRENT_PRCB->CurrentThread;
 }
 
+/* Whoever leaves a processor takes its lock to do so: under it the thread there cannot be gone. */
+PCSTR KiQueryRunningName(PKPRCB Prcb)
+{
+    KIRQL OldIrql = KiRaiseIrqlToDpcLevel();
+    PCSTR Name;
+
+    KiLockReady(Prcb);
+    Name = Prcb->CurrentThread->Name;
+    KiReleaseSpinLock(&Prcb->Ready.Lock);
+    KiLowerIrql(OldIrql);
+    return Name;
+}
+
 VOID KiSwapThread(KTHREAD_STATE NewState)
 {
     PKPRCB Prcb = KiGetCurrentPrcb();

@@ -95,6 +95,37 @@ static VOID MachineCheckWithoutStack(VOID)
     KtExpectBugCheck(MACHINE_CHECK_EXCEPTION, KT_ANY, RaiseMachineCheck, NO_STACK);
 }
 
+#define MSR_MCG_CAP 0x179u
+#define MSR_MCG_STATUS 0x17Au
+#define MCG_CAP_COUNT 0xFFu
+#define MCG_STATUS_OF_OTHERS 5u /* in progress; the interrupted code may go on */
+#define CPUID_1_EDX_MCA (1u << 14)
+
+static VOID RaiseOthersCheck(PVOID Context)
+{
+    _disable();
+    __writemsr(MSR_MCG_STATUS, MCG_STATUS_OF_OTHERS);
+    __asm__ volatile("int $18" ::: "memory");
+    *(PULONG64)Context = __readmsr(MSR_MCG_STATUS);
+    _enable();
+}
+
+/* The exception goes to all processors, the error is one's: no bug check by the others. */
+static VOID MachineCheckOfOthers(VOID)
+{
+    ULONG64 Left = MAXULONG64;
+    ULONG Info[4];
+
+    __cpuidex(Info, 1, 0);
+    if (!(Info[3] & CPUID_1_EDX_MCA) || (__readmsr(MSR_MCG_CAP) & MCG_CAP_COUNT) == 0)
+    {
+        KtSkip("no machine-check banks");
+        return;
+    }
+    KtExpectBugCheck(0, KT_ANY, RaiseOthersCheck, &Left);
+    KT_CHECK(Left == 0, "the status is %llx afterwards: a second one would be a shutdown", Left);
+}
+
 static VOID PushNowhere(PVOID Context)
 {
     _disable();
@@ -196,6 +227,7 @@ static const KT_CASE Cases[] = {
     {"guards-around-stacks", GuardsAround, 0, TRUE},
     {"nmi-without-stack", NmiWithoutStack, 2, TRUE},
     {"machine-check-without-stack", MachineCheckWithoutStack, 0, TRUE},
+    {"machine-check-of-others", MachineCheckOfOthers, 0, TRUE},
     {"fault-without-stack", FaultWithoutStack, 0, TRUE},
     {"canaries-follow", CanariesFollow, 0, FALSE},
     {"overrun-is-found", OverrunIsFound, 0, TRUE},

@@ -12,7 +12,9 @@
  *   the other two mean anything.
  *       at start       each processor logs and clears what it finds, then enables all banks
  *       exception 18   uncorrected, or no way back to the interrupted code: bug check 0x9C. Else it
- *                      goes on, and leaves the bank to the next poll
+ *                      goes on, and leaves the bank to the next poll. A processor without an error
+ *                      goes on too: Intel's send the exception to all, and who has the error stops
+ *                      the machine and says which it is
  *       poll           a busy processor, every few seconds: corrected errors are logged and cleared
  *   Corrected errors raise no exception, so without the poll nobody would know of failing memory
  *   before it fails.
@@ -20,8 +22,9 @@
  * LOCKS AND IRQL
  *   None: the registers are the processor's own, or shared with a neighbour who clears them too,
  *   and then one of the two logs the error, or both do. The exception may come inside the log or
- *   under any lock: the handler raises to HIGH_LEVEL before it logs, so that the log wakes nobody,
- *   and never comes back from there.
+ *   under any lock: the handler raises to HIGH_LEVEL before it logs, so that the log wakes nobody.
+ *   One that comes back has logged between two steps of whoever was logging: that line is put out
+ *   first. A processor that a bug check has stopped stays so.
  *
  * FURTHER READING
  *   Intel SDM 3B chapter 15 (machine-check architecture). Microsoft: "Bug Check 0x9C:
@@ -169,17 +172,32 @@ static BOOLEAN ArchFindError(PARCH_BANK_ERROR Worst)
     return Found;
 }
 
+static BOOLEAN ArchMayGoOn(VOID)
+{
+    return ArchBankCount() != 0 && (__readmsr(MSR_MCG_STATUS) & MCG_STATUS_RESTARTABLE);
+}
+
 VOID ArchMachineCheck(PKTRAP_FRAME Frame)
 {
     ARCH_BANK_ERROR Error = {0};
     BOOLEAN Found = ArchFindError(&Error);
 
-    if (Found && !(Error.Status & STATUS_FATAL) && (Error.GlobalStatus & MCG_STATUS_RESTARTABLE))
+    if (KI_CURRENT_PRCB->Frozen)
     {
-        __writemsr(MSR_MCG_STATUS, 0); /* or the next one would reset the machine */
-        return;
+        HalpHalt(); /* as an NMI would: the report is another processor's */
     }
     __writecr8(HIGH_LEVEL);
+    if (!(Error.Status & STATUS_FATAL) && ArchMayGoOn())
+    {
+        if (!Found)
+        {
+            KiLog(KiLogWarning, "machine check: CPU %u has no error in its banks: it goes on",
+                  KI_CURRENT_PRCB->Index);
+        }
+        __writemsr(MSR_MCG_STATUS, 0); /* or the next one would reset the machine */
+        __writecr8(Frame->PreviousIrql);
+        return;
+    }
     if (Found)
     {
         ArchLogBank(KiLogError, "fatal", &Error);

@@ -49,6 +49,9 @@
 
 BOOLEAN HalpX2ApicMode KI_RO_AFTER_INIT;
 
+/* The registers can be read: set once, by the boot processor. */
+static BOOLEAN HalpApicReachable KI_RO_AFTER_INIT;
+
 volatile LONG HalpIcrTimeouts;
 
 FORCEINLINE volatile ULONG *HalpApicRegister(ULONG Register)
@@ -87,8 +90,13 @@ VOID HalpEndOfInterrupt(VOID)
     HalpApicWrite(APIC_EOI, 0);
 }
 
+/* An exception that comes before the APIC is mapped was not sent by it. */
 BOOLEAN HalpIsInService(ULONG Vector)
 {
+    if (!HalpApicReachable)
+    {
+        return FALSE;
+    }
     return (HalpApicRead(APIC_ISR + (Vector / 32) * 0x10) >> (Vector % 32)) & 1;
 }
 
@@ -305,6 +313,10 @@ VOID HalpInitializeLocalApic(BOOLEAN BootProcessor)
         HalpChooseApicMode(ApicBase);
     }
     HalpEnterApicMode(ApicBase);
+    if (BootProcessor)
+    {
+        HalpApicReachable = TRUE;
+    }
 
     /* First of all: until the APIC is enabled here, LVT entries stay masked whatever is written. */
     HalpApicWrite(APIC_SPURIOUS, APIC_SPURIOUS_ENABLE | SPURIOUS_VECTOR);

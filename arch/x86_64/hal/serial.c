@@ -26,6 +26,7 @@
 #define MODEM_LOOPBACK 0x1E
 #define STATUS_DATA_READY 0x01
 #define STATUS_HOLDING_EMPTY 0x20
+#define STATUS_ALL_SENT 0x40
 
 #define UART_FIFO_DEPTH 16
 #define PROBE_SPINS 10000u
@@ -164,6 +165,20 @@ VOID HalpSerialWrite(ULONG Port, PCSTR Text, SIZE_T Length)
             HalpSerialPut(Serial, '\r');
         }
         HalpSerialPut(Serial, Text[Index]);
+    }
+}
+
+VOID HalpSerialSettle(ULONG Port)
+{
+    PHALP_SERIAL Serial = &HalpSerial[Port];
+
+    for (ULONG Spin = 0; Serial->Present && !Serial->Stuck && Spin < WRITE_SPINS; Spin++)
+    {
+        if (__inbyte(Serial->Base + UART_LINE_STATUS) & STATUS_ALL_SENT)
+        {
+            break;
+        }
+        YieldProcessor();
     }
 }
 

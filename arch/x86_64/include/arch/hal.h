@@ -218,6 +218,9 @@ ULONG HalpPciInterruptCandidates(ULONG Bus, ULONG Device, ULONG Function, ULONG 
  * time for each character and drops what does not go out. */
 BOOLEAN HalpSerialPresent(ULONG Port);
 VOID HalpSerialWrite(ULONG Port, PCSTR Text, SIZE_T Length);
+/* Waits, a bounded time, until the last character is on the line: a reset would lose what is in the
+ * port's FIFO. Any IRQL. */
+VOID HalpSerialSettle(ULONG Port);
 VOID HalpInitializeSerial(VOID);
 
 /* Lets a port interrupt when characters come; the next one, or FALSE if there is none. Any IRQL. */
