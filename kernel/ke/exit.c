@@ -13,7 +13,7 @@
 
 #define SECOND_US 1000000
 
-/* What was logged is to be seen before the machine is gone, the characters included that wait in the
+/* What was logged is to be seen before the machine is gone, also the characters that wait in the
  * port. In a bug check it is put out already; from under an IRQL, or with interrupts off, only the
  * kept log will show it. */
 static VOID KiPutOutLog(VOID)
