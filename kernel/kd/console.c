@@ -59,7 +59,7 @@ static VOID KdpDrawStage(VOID)
     if (KdpHaveScreen && Columns > STAGE_CELLS)
     {
         HalpDrawCells(0, Columns - STAGE_CELLS, Cells, STAGE_CELLS);
-        KeMemoryBarrier();
+        KeMemoryBarrier(); /* write-combining buffers out; pairs with: what shows the memory */
     }
 }
 
@@ -78,7 +78,7 @@ VOID KdpFlushScreen(VOID)
     }
     if (KdpDrawGrid(&KdpGrid, STAGE_CELLS, HalpDrawCells) != 0)
     {
-        KeMemoryBarrier();
+        KeMemoryBarrier(); /* write-combining buffers out; pairs with: what shows the memory */
     }
     KdpDrawnAt = KeQueryInterruptTime();
 }

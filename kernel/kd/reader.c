@@ -107,6 +107,7 @@ static BOOLEAN KdpServiceSource(PKINTERRUPT Interrupt, PVOID Context)
     UNREFERENCED_PARAMETER(Interrupt);
     for (; Count < KDP_RING_SIZE && Source->Read(&Byte); Count++)
     {
+        /* pairs with: KdpTakeByte */
         if (Source->Head - ReadAcquire(&Source->Tail) == KDP_RING_SIZE)
         {
             Source->Lost++;

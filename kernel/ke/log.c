@@ -177,7 +177,7 @@ static VOID KiKeepSlotText(const KI_LOG_SLOT *Slot, LONG64 Position)
 
 LONG64 KiLogPosition(VOID)
 {
-    return ReadAcquire64(&KiLogHead);
+    return ReadAcquire64(&KiLogHead); /* pairs with: KiDrawSlot */
 }
 
 VOID KiKeepEarlierLines(LONG64 End)
@@ -324,7 +324,7 @@ VOID KiLogDrain(VOID)
 
 BOOLEAN KiLogIsDraining(VOID)
 {
-    return ReadAcquire(&KiLogDraining) != FALSE;
+    return ReadAcquire(&KiLogDraining) != FALSE; /* pairs with: KiLogDrain */
 }
 
 /* ------------------------------------------------------------------ The log's thread. Real time,
@@ -431,7 +431,7 @@ VOID KiLogEmergency(VOID)
 {
     ULONG Unfinished = 0;
 
-    KiLogRingEnd = ReadAcquire64(&KiLogHead);
+    KiLogRingEnd = ReadAcquire64(&KiLogHead); /* pairs with: KiDrawSlot */
     KiLogIsEmergency = TRUE;
     while (KiLogTail < KiLogRingEnd)
     {

@@ -190,7 +190,7 @@ static VOID LogForEver(PVOID Context, ULONG Processor)
 
     KeRaiseIrql(DISPATCH_LEVEL, &OldIrql);
     InterlockedIncrement(Logging);
-    while (ReadAcquire(Logging) < (LONG)KtProcessors())
+    while (ReadAcquire(Logging) < (LONG)KtProcessors()) /* pairs with: the others' increments */
     {
         YieldProcessor();
     }

@@ -182,7 +182,7 @@ static DECLSPEC_NOINLINE VOID WaitForDeathElsewhere(VOID)
     KtStart(&Job, KtProcessors() - 1, DieElsewhere, NULL);
     for (;;)
     {
-        WriteRelease(&WaitsForDeath, TRUE);
+        WriteRelease(&WaitsForDeath, TRUE); /* pairs with: DieElsewhere */
         YieldProcessor();
     }
 }

@@ -139,7 +139,7 @@ static VOID BusyMain(PVOID Context)
 {
     PBUSY Mine = Context;
 
-    while (!ReadAcquire(&BusyOver) && !KtHasFailed())
+    while (!ReadAcquire(&BusyOver) && !KtHasFailed()) /* pairs with: Busy */
     {
         BOOLEAN Passive = TakeLock();
 
@@ -255,7 +255,7 @@ static VOID BusyUntilEnd(VOID)
     KtConnectEdus();
     StartBusy();
     KeepDesk();
-    WriteRelease(&BusyOver, TRUE);
+    WriteRelease(&BusyOver, TRUE); /* pairs with: BusyMain */
     for (ULONG Index = 0; Index < KtDesk.Processors; Index++)
     {
         KtJoinThread(&Busy[Index].Thread);

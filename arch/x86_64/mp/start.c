@@ -193,7 +193,7 @@ VOID HalpStartProcessors(PHALP_START_SLOT Slots, ULONG Count)
         }
         HalpStall(ANSWER_STEP_US);
     }
-    if (ReadAcquire(&HalpIcrTimeouts) != 0)
+    if (ReadAcquire(&HalpIcrTimeouts) != 0) /* pairs with: the increments in apic.c */
     {
         KiLog(KiLogWarning, "APIC: the command register stayed busy %d times", HalpIcrTimeouts);
     }
