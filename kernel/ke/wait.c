@@ -169,7 +169,7 @@ static BOOLEAN KiReleaseWaiter(PKWAIT_BLOCK Block, PDISPATCHER_HEADER Header)
     if (State == KI_WAIT_COMMITTED || KI_TWIN(KiTwinUnlinksEarly))
     {
         KiUnlinkBlock(Block);
-        KI_TWIN_DELAY(KiTwinUnlinksEarly);
+        KI_TWIN_LONG_DELAY(KiTwinUnlinksEarly);
     }
     return State == KI_WAIT_COMMITTED;
 }
@@ -465,7 +465,7 @@ static LONG KiTryWaitAny(PKTHREAD Thread, ULONG Count, PVOID Object[], PKWAIT_BL
         {
             KiSetTimeout(Thread, *Timeout);
         }
-        KI_TWIN_DELAY(KiTwinUnlinksEarly);
+        KI_TWIN_LONG_DELAY(KiTwinUnlinksEarly);
         Outcome = KiCommitWait(Thread);
         if (Timeout != NULL)
         {
