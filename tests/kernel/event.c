@@ -52,8 +52,9 @@ static VOID SetIsIdempotent(VOID)
 typedef struct _GROUP
 {
     KEVENT Event;
-    volatile LONG Released;       /* how many, so far */
+    volatile LONG Drawn;          /* places in Order that were given */
     volatile LONG Order[WAITERS]; /* who came when */
+    volatile LONG Released;       /* how many are in Order */
     KT_THREAD Threads[WAITERS];
 } GROUP, *PGROUP;
 
@@ -64,13 +65,14 @@ static VOID WaitOnce(PVOID Context)
     LONG Self = (LONG)(ULONG_PTR)Context;
 
     KT_CHECK(KtWait(&Group.Event) == STATUS_SUCCESS, "waiter %d", Self);
-    Group.Order[InterlockedIncrement(&Group.Released) - 1] = Self;
+    Group.Order[InterlockedIncrement(&Group.Drawn) - 1] = Self;
+    InterlockedIncrement(&Group.Released); /* pairs with: who waits for Released */
 }
 
 /* All of them wait, in the order of their numbers. */
 static VOID StartGroup(EVENT_TYPE Type)
 {
-    Group.Released = 0;
+    Group.Drawn = Group.Released = 0;
     KeInitializeEvent(&Group.Event, Type, FALSE);
     for (ULONG Index = 0; Index < WAITERS; Index++)
     {
