@@ -159,9 +159,10 @@ static VOID DisablesApcs(VOID)
 
 static struct
 {
+    volatile LONG Drawn; /* places in Order that were given */
     volatile LONG Order[WAITERS];
-    volatile LONG Owned;
-    KEVENT Leave; /* lets the owner release */
+    volatile LONG Owned; /* how many are in Order */
+    KEVENT Leave;        /* lets the owner release */
     KT_THREAD Threads[WAITERS];
 } Line;
 
@@ -170,14 +171,15 @@ static VOID OwnOnce(PVOID Context)
     LONG Self = (LONG)(ULONG_PTR)Context;
 
     KtWait(&Mutex);
-    Line.Order[InterlockedIncrement(&Line.Owned) - 1] = Self;
+    Line.Order[InterlockedIncrement(&Line.Drawn) - 1] = Self;
+    InterlockedIncrement(&Line.Owned); /* pairs with: who waits for Owned */
     KtWait(&Line.Leave);
     KeReleaseMutex(&Mutex, FALSE);
 }
 
 static VOID HandsOverInOrder(VOID)
 {
-    Line.Owned = 0;
+    Line.Drawn = Line.Owned = 0;
     KeInitializeMutex(&Mutex, 0);
     KeInitializeEvent(&Line.Leave, SynchronizationEvent, FALSE);
     KtWait(&Mutex);
@@ -208,7 +210,7 @@ static VOID NobodyOvertakes(VOID)
 {
     KIRQL OldIrql;
 
-    Line.Owned = 0;
+    Line.Drawn = Line.Owned = 0;
     KeInitializeMutex(&Mutex, 0);
     KeInitializeEvent(&Line.Leave, SynchronizationEvent, TRUE);
     KtWait(&Mutex);
