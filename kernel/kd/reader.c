@@ -249,16 +249,11 @@ static VOID KdpReader(PVOID Context)
 VOID KdpStartReader(VOID)
 {
     static KTHREAD Reader;
-    PVOID StackTop = MiAllocateKernelStack(MI_KERNEL_STACK_SIZE, 0);
 
-    if (StackTop == NULL)
-    {
-        KiLog(KiLogWarning, "console: no memory for its thread: nothing is read");
-        return;
-    }
     KeInitializeEvent(&KdpEvent, SynchronizationEvent, FALSE);
     KeInitializeDpc(&KdpDpc, KdpWakeReader, NULL);
-    KiInitializeThread(&Reader, StackTop, MI_KERNEL_STACK_SIZE, "console", KdpReader, NULL,
-                       KDP_PRIORITY, NULL);
-    KiStartThread(&Reader);
+    if (!KiRunThread(&Reader, "console", KdpReader, KDP_PRIORITY))
+    {
+        KiLog(KiLogWarning, "console: no memory for its thread: nothing is read");
+    }
 }

@@ -527,6 +527,10 @@ VOID KiInitializeThread(PKTHREAD Thread, PVOID StackTop, SIZE_T StackBytes, PCST
                         const GROUP_AFFINITY *Affinity);
 /* Initialized -> ready. IRQL <= DISPATCH_LEVEL. */
 VOID KiStartThread(PKTHREAD Thread);
+/* Both, for a thread of the kernel's own that never ends, on a stack of its own: FALSE if there is
+ * no memory for that. At PASSIVE_LEVEL. */
+BOOLEAN KiRunThread(PKTHREAD Thread, PCSTR Name, VOID (*StartRoutine)(PVOID Context),
+                    KPRIORITY Priority);
 /* Ends the calling thread: signals it and never returns. PASSIVE_LEVEL, APC list empty. When its
  * stack is no longer in use, its Reaper is called. */
 DECLSPEC_NORETURN VOID KiTerminateThread(VOID);

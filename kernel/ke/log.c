@@ -381,18 +381,14 @@ static VOID KiLogWriter(PVOID Context)
 VOID KiStartLogWriter(VOID)
 {
     static KTHREAD Writer;
-    PVOID StackTop = MiAllocateKernelStack(MI_KERNEL_STACK_SIZE, 0);
 
-    if (StackTop == NULL)
+    KeInitializeEvent(&KiLogEvent, SynchronizationEvent, FALSE);
+    KeInitializeDpc(&KiLogDpc, KiLogKickDpc, NULL);
+    if (!KiRunThread(&Writer, "log", KiLogWriter, LOG_PRIORITY))
     {
         KiLog(KiLogWarning, "log: no memory for its thread; lines wait for an idle moment");
         return;
     }
-    KeInitializeEvent(&KiLogEvent, SynchronizationEvent, FALSE);
-    KeInitializeDpc(&KiLogDpc, KiLogKickDpc, NULL);
-    KiInitializeThread(&Writer, StackTop, MI_KERNEL_STACK_SIZE, "log", KiLogWriter, NULL,
-                       LOG_PRIORITY, NULL);
-    KiStartThread(&Writer);
     WriteRelease(&KiLogHasWriter, TRUE); /* pairs with: KiLogKick */
 }
 

@@ -8,6 +8,7 @@
  * Threads"; the routines for drivers are in kernel/ps.
  */
 #include <arch/hal.h>
+#include <mi.h>
 
 #include "switch.h"
 #include "wait.h"
@@ -76,6 +77,21 @@ VOID KiStartThread(PKTHREAD Thread)
     Thread->ApcQueueable = TRUE;
     KiReadyThread(Thread);
     KiLowerIrql(OldIrql);
+}
+
+BOOLEAN KiRunThread(PKTHREAD Thread, PCSTR Name, VOID (*StartRoutine)(PVOID Context),
+                    KPRIORITY Priority)
+{
+    PVOID StackTop = MiAllocateKernelStack(MI_KERNEL_STACK_SIZE, 0);
+
+    if (StackTop == NULL)
+    {
+        return FALSE;
+    }
+    KiInitializeThread(Thread, StackTop, MI_KERNEL_STACK_SIZE, Name, StartRoutine, NULL, Priority,
+                       NULL);
+    KiStartThread(Thread);
+    return TRUE;
 }
 
 /* A mutex must not be held by nobody; a mutant tells its next owner. */
