@@ -119,6 +119,7 @@ VOID BootNormalizeMemoryMap(PBOOT_INFO Info);
 #define BOOT_KEPT_LOG_SIZE 0x40000ull
 VOID BootChooseKeptLog(PBOOT_INFO Info);
 
-/* Takes [Start, End) out of the usable memory (widened to pages) as reserved. FALSE if the table is
- * full; then the whole usable range that contains it is given up instead. Map stays normalized. */
+/* Takes [Start, End) out of the usable memory (widened to pages) as reserved. A full table drops
+ * what can be spared, at last its smallest usable ranges (RangesDropped); FALSE if even that makes
+ * no room: then the whole usable range is given up instead. Map stays normalized. */
 BOOLEAN BootReserveRange(PBOOT_INFO Info, ULONG64 Start, ULONG64 End);
